@@ -1,0 +1,1 @@
+"""The HTTP face: callers, refusals, file bytes, and Flow's endpoints."""

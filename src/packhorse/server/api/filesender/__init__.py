@@ -1,0 +1,1 @@
+"""FileSender's REST service and downloads (spec filesender)."""

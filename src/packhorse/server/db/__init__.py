@@ -1,0 +1,1 @@
+"""What the server remembers: tables, the engine, migrations."""

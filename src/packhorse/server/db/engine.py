@@ -1,0 +1,91 @@
+"""The database: one engine per server, migrated at start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from packhorse.errors import SettingsError
+from packhorse.server.config import ServerConfig
+from packhorse.server.db.migrations import HEAD
+
+__all__ = ["Database", "migrate", "open_database"]
+
+
+class Database:
+    """Sessions on one engine. ``close`` gives every connection back. Every session's ``info`` has what ``info`` has."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.embedded = engine.dialect.name == "sqlite"
+        self.info: dict[str, Any] = {}
+        self._sessions = sessionmaker(engine, expire_on_commit=False, info=self.info)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session whose changes, if any, are thrown away."""
+        with self._sessions() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that commits at the end, or rolls back when the block raises."""
+        with self._sessions.begin() as session:
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def open_database(config: ServerConfig) -> Database:
+    """Open and, where needed, migrate the database. Raises :class:`SettingsError` when it cannot be used."""
+    config.prepare()
+    # hide_parameters: a failing statement's values (hashes, names) must not reach a log
+    engine = create_engine(config.database, hide_parameters=True, pool_size=10, max_overflow=40)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    try:
+        with engine.begin() as connection:
+            if _revision(connection) != HEAD:
+                migrate(connection)
+    except OperationalError as error:
+        engine.dispose()
+        raise SettingsError(
+            f"the database of {config.home} cannot be opened: {error.orig}", hint="packhorse serve --home DIR"
+        ) from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return Database(engine)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def migrate(connection: Connection, target: str = "head") -> None:
+    """Bring the schema to ``target`` on an open connection; the caller commits."""
+    from alembic import command
+    from alembic.config import Config
+
+    settings = Config()
+    # Alembic reads options through configparser, where a lone % is special
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, target)
