@@ -11,6 +11,8 @@ with warnings.catch_warnings():
     from aiosmtpd.controller import Controller
     from aiosmtpd.smtp import SMTP
 
+from packhorse.testing.closing import end_server
+
 __all__ = ["MailServer", "free_port"]
 
 
@@ -29,23 +31,6 @@ class MailServer(Controller):
         return SMTP(self.handler, **self.SMTP_kwargs)
 
     def stop(self, no_assert: bool = False) -> None:
-        if self._thread is not None and not self.loop.is_closed():
-            asyncio.run_coroutine_threadsafe(self._end_sessions(), self.loop).result(30)
+        if self.server is not None and not self.loop.is_closed():
+            asyncio.run_coroutine_threadsafe(end_server(self.server), self.loop).result(30)
         super().stop(no_assert)
-
-    async def _end_sessions(self) -> None:
-        assert self.server is not None
-        # a connection that asyncio is just taking in is lost, open, when its server closes
-        while any("_accept_connection" in repr(task.get_coro()) for task in asyncio.all_tasks()):  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        self.server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        if others:
-            await asyncio.wait(others)
-        opened = list(getattr(self.loop, "_transports", {}).values())
-        for transport in opened:
-            transport.abort()
-        while any(transport._sock is not None for transport in opened):  # noqa: ASYNC110
-            await asyncio.sleep(0)
