@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,9 @@ from packhorse.errors import SettingsError
 from packhorse.server.config import ServerConfig
 from packhorse.server.db.migrations import HEAD
 
-__all__ = ["Database", "migrate", "open_database"]
+__all__ = ["Database", "after_commit", "migrate", "open_database"]
+
+log = logging.getLogger("packhorse.server")
 
 _FORM: Final = "postgresql://USER:PASSWORD@HOST/NAME, or nothing for SQLite in the home"
 _MIGRATING: Final = 0x7061636B  # "pack"
@@ -44,6 +47,19 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def after_commit(session: Session, action: Callable[[], object]) -> None:
+    """Do something when the session's transaction is through, and only then. What is done is safe by then, so that an
+    ``action`` that fails is only logged."""
+
+    def act(_session: Session) -> None:
+        try:
+            action()
+        except Exception:
+            log.exception("what should follow a change could not be begun")
+
+    event.listen(session, "after_commit", act, once=True)
 
 
 def open_database(config: ServerConfig) -> Database:
