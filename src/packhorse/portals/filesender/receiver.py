@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from packhorse.errors import (
     AuthenticationError,
+    DecryptionError,
     ExpiredError,
     NotFoundError,
     PermissionDeniedError,
@@ -243,6 +244,7 @@ class FileSenderReceiver:
     async def finished(self, state: Any) -> Any | None:
         """Owners see available transfers only in their list. Guests have no list, and may read their transfer at any
         time; but it takes no more parts when it is complete, and says so before it looks at one that cannot be."""
+        self.roundtrip = str(state.get("roundtrip", ""))  # another process may have begun it
         if self.api.auth.door is not None:
             return state["result"] if await self._full(next(iter(state["refs"].values()))) else None
         for transfer in parse_transfers(await self.api.get("transfer")):
@@ -277,6 +279,16 @@ class FileSenderReceiver:
         if await self._open(state):
             return Begun(state, state["refs"], state["chunk"], str(state["id"]))
         return None
+
+    async def fits(self, state: Any) -> bool:
+        """Whether what was sent was encrypted with the password that is given now, if one is."""
+        if self.sending.password is None or not isinstance(state, dict) or "check" not in state:
+            return True
+        try:
+            await Sealing(self.sending.password, generated=False, chunk=self.part_size).resume(state)
+        except DecryptionError:
+            return False
+        return True
 
     async def _open(self, state: Any) -> bool:
         try:

@@ -30,6 +30,7 @@ from packhorse.transfer.send.hold import hold
 from packhorse.transfer.send.journal import UploadJournal, discard_hint, journal_error, journal_path, upload_key
 from packhorse.transfer.send.parts import FileSender, Sending
 from packhorse.transfer.send.reading import same_file
+from packhorse.transfer.send.sent import Sent, remember_sent
 from packhorse.transfer.tries import BaseTries, blocking
 
 __all__ = ["send"]
@@ -76,8 +77,10 @@ async def send(
                 guard.exception()
         outcome.seconds = time.monotonic() - started
         tell(summary(outcome, upload.went))
-        # The last act: who is stopped before it finds "done" in the journal, and nobody is mailed twice.
+        # The last act: who is stopped before it finds "done" in the journal, and who is stopped after it finds a note;
+        # nobody is mailed twice.
         if journal.state.stage == "done":
+            await blocking(pool, partial(_remember, state_dir, outcome, journal))
             journal.remove()
     finally:
         if journal is not None:
@@ -99,6 +102,13 @@ def _check(files: Sequence[LocalFile], receiver: Receiver, options: SendOptions)
             raise UsageError("how many at once, and how fast, must be at least 1")
     if receiver.part_size < 1:
         raise ProtocolError(f"{receiver.remote} wants parts of {receiver.part_size} bytes")
+
+
+def _remember(state_dir: Path, outcome: SendOutcome, journal: UploadJournal) -> None:
+    begun = journal.state.begun
+    ids = {one.file.name: one.id for one in outcome.sent}
+    sent = Sent(time.time(), outcome.id, outcome.result, None if begun is None else begun.state, ids)
+    remember_sent(state_dir, outcome.key, outcome.files, sent)
 
 
 def _open(path: Path) -> UploadJournal:

@@ -32,10 +32,10 @@ async def hold(path: Path, key: str, pool: Executor, emit: EventHandler) -> Leas
         await blocking(pool, partial(path.parent.mkdir, 0o700, parents=True, exist_ok=True))
         lease = await Lease.take(path, waiting=waiting, settled=lambda: was_there and not path.exists())
         if lease is None:
-            raise BusyError("another process has just sent it", hint="packhorse status")
+            raise BusyError("another process has just sent it", hint="the same command shows its links")
         if was_there and not path.exists():
             lease.clear()
-            raise BusyError("another process has just sent it", hint="packhorse status")
+            raise BusyError("another process has just sent it", hint="the same command shows its links")
         lease.journal.open_with(this_process(), Identity("id", key), "")
     except OSError as error:
         raise journal_error(error, path) from None
