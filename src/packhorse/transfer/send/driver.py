@@ -249,7 +249,9 @@ class _Upload:
         options, outcome = self.options, self.outcome
         assert begun.part_size is not None
         self.network.set_cap(options.jobs or self.network.settings.max_connections)
-        readers = ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1), thread_name_prefix="packhorse-read")
+        # With one connection one reader: parts then go in the order of the file.
+        count = min(_READERS, os.cpu_count() or 1, options.jobs or _READERS)
+        readers = ThreadPoolExecutor(count, thread_name_prefix="packhorse-read")
         self.shared = shared = Sending(
             receiver=self.receiver,
             options=options,
