@@ -170,10 +170,12 @@ class _Upload:
     # -- how it begins --------------------------------------------------------------------------------------------
 
     async def _begin(self) -> Begun:
-        """Create the transfer. A journal that only says that this was tried knows nothing of what came of it: at worst
-        the portal has an empty transfer, which it removes by itself."""
+        """Create the transfer. A journal that only says that this was tried knows nothing of what came of it, and
+        portals list only finished ones: at worst there is an empty transfer, which the portal removes by itself."""
         journal = self.journal
         if journal.state.stage == "beginning":
+            detail = "an earlier process was stopped while it began; the site may keep an empty transfer for some days"
+            self.emit(Retried(path="", attempt=1, delay=0.0, why="over", detail=f"{detail}, and tells nobody of it"))
             journal.void("the transfer was not begun")
         await blocking(
             self.pool,

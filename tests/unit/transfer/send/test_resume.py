@@ -451,6 +451,22 @@ def test_what_the_portal_no_longer_has_is_begun_anew(
     assert (store.created, store.last.finishes) == (2, 1)
 
 
+def test_stopped_while_it_began_it_says_that_an_empty_transfer_may_be_there(
+    serve: Serve, store: PartStore, tree: Tree, tmp_path: Path
+) -> None:
+    files = tree(a=10)
+    journal = UploadJournal.open(journal_path(tmp_path / "state", upload_key("faulty", {}, files)))
+    journal.describe("k", "faulty", {}, files)
+    journal.close()
+    with serve() as server:
+        outcome, events, receiver = send_files(server.url, files, tmp_path / "state")
+    outcome.raise_for_failures()
+    assert receiver.calls[0] == "begin"
+    (said,) = [event for event in events if isinstance(event, Retried)]
+    assert (said.why, "may keep an empty transfer" in said.detail) == ("over", True)
+    whole(store, files)
+
+
 def test_parts_stay_as_they_were_when_the_portal_changes_its_size(
     serve: Serve, store: PartStore, tree: Tree, tmp_path: Path
 ) -> None:
