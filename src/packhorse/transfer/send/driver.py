@@ -177,11 +177,11 @@ class _Upload:
             detail = "an earlier process was stopped while it began; the site may keep an empty transfer for some days"
             self.emit(Retried(path="", attempt=1, delay=0.0, why="over", detail=f"{detail}, and tells nobody of it"))
             journal.void("the transfer was not begun")
-        await blocking(
-            self.pool,
-            partial(journal.describe, self.outcome.key, self.receiver.remote, self.receiver.about, self.files),
-        )
+        about = self.receiver.about
         try:
+            await blocking(
+                self.pool, partial(journal.describe, self.outcome.key, self.receiver.remote, about, self.files)
+            )
             begun = await self.receiver.begin(self.files)
             begun = self._checked(begun, begun.part_size or self.receiver.part_size)
         except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import errno
 import os
 import random
 import subprocess
@@ -28,7 +29,7 @@ from packhorse.transfer.events import Resumed, Retried, Started
 from packhorse.transfer.journal import Journal, Owner
 from packhorse.transfer.outgoing import Begun, LocalFile, SendOptions
 from packhorse.transfer.send import discard, gather, journal_path, pending, send, upload_key
-from packhorse.transfer.send.journal import UploadJournal
+from packhorse.transfer.send.journal import UploadJournal, journal_error
 
 Serve = Callable[..., FaultServer]
 Tree = Callable[..., list[LocalFile]]
@@ -465,6 +466,28 @@ def test_stopped_while_it_began_it_says_that_an_empty_transfer_may_be_there(
     (said,) = [event for event in events if isinstance(event, Retried)]
     assert (said.why, "may keep an empty transfer" in said.detail) == ("over", True)
     whole(store, files)
+
+
+@pytest.mark.parametrize("where", ["lease", "journal"])
+def test_a_full_disk_leaves_nothing_that_the_next_process_waits_for(
+    where: str, serve: Serve, store: PartStore, tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = tree(a=10)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def refuse(self: Any, *_: Any, **__: Any) -> None:
+        raise full if where == "lease" else journal_error(full, self.path)
+
+    with serve() as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(*((Journal, "open_with") if where == "lease" else (UploadJournal, "_append")), refuse)
+            with pytest.raises(TransferError, match="No space left"):
+                send_files(server.url, files, tmp_path / "state")
+        assert list((tmp_path / "state" / "uploads").iterdir()) == []
+        assert store.created == 0
+        outcome, events, _ = send_files(server.url, files, tmp_path / "state")
+    outcome.raise_for_failures()
+    assert not [event for event in events if isinstance(event, Retried)]
 
 
 def test_parts_stay_as_they_were_when_the_portal_changes_its_size(
