@@ -175,6 +175,47 @@ def test_with_another_password_it_is_not_the_same(session: Session, fake: Any, r
     assert (other.before, other.id != first.id) == (None, True)
 
 
+def test_another_site_with_the_same_numbers_is_not_taken_for_it(
+    session: Session, fake: Any, reads: Path, tmp_path: Path
+) -> None:
+    """The remote's name points elsewhere, or the site was set up anew: its transfer 101 is another one."""
+    first = session.send(reads, "ada@example.org")
+    other = FAKE.FakeFileSender().start()
+    try:
+        with Session(settings_at(tmp_path, other)) as elsewhere:
+            second = elsewhere.send(reads, "ada@example.org")
+            assert (second.key != first.key, second.before) == (True, None)
+        assert len(other.mailed) == 1
+    finally:
+        other.stop()
+    stored = fake.transfers[int(first.id)]
+    for file in stored["files"].values():
+        file["puid"] = "99999999-9999-4999-8999-999999999999"
+    again = session.send(reads, "ada@example.org")
+    assert (again.before, len(fake.mailed)) == (None, 2)
+
+
+@pytest.mark.parametrize("how", ["typed again", "given up"])
+def test_another_transfer_of_its_number_is_left_alone(session: Session, fake: Any, reads: Path, how: str) -> None:
+    def before(call: Any) -> None:
+        if "/chunk/" in call.path:
+            raise FAKE.Fatal
+
+    fake.before = before
+    first = session.send(reads, "ada@example.org", options=SendOptions(retries=0))
+    assert first.error is not None
+    fake.before = None
+    for file in fake.transfers[int(first.id)]["files"].values():
+        file["puid"] = "99999999-9999-4999-8999-999999999999"
+    if how == "given up":
+        assert session.discard(first.key) == "discarded"
+        assert int(first.id) in fake.transfers, "it is not ours to delete"
+        return
+    second = session.send(reads, "ada@example.org")
+    assert second.error is None
+    assert second.id != first.id
+
+
 def test_a_guest_s_upload_is_not_sent_twice_either(session: Session, fake: Any, reads: Path) -> None:
     voucher = f"{fake.base}/?s=upload&vid={fake.add_guest()['token']}"
     first = session.send(reads, "ada@example.org", voucher=voucher)
