@@ -341,6 +341,6 @@ class FileSenderReceiver:
 
 
 def _is_ours(transfer: Transfer, state: Any) -> bool:
-    """Whether it is the transfer of that journal, by its files' keys: a site that was set up anew counts from 1 again."""
+    """Whether it is the transfer of that journal, by its files' keys: a site that is set up anew counts anew too."""
     keys = {file.puid for file in transfer.files if file.puid}
     return not keys or state["puid"] in keys
