@@ -46,7 +46,8 @@ class ClientWork:
     def __init__(
         self, base_url: str, chunk_size: int | None, auth: Auth, files: int | None, chunks: int | None
     ) -> None:
-        base = site_base(base_url) if isinstance(base_url, str) else None
+        given: Any = base_url  # callers are not all type-checked
+        base = site_base(given) if isinstance(given, str) else None
         if base is None:
             raise UsageError("base_url must begin with https:// or http://, as in https://filesender.example.org")
         for name, value in (("concurrent_files", files), ("concurrent_chunks", chunks), ("chunk_size", chunk_size)):
