@@ -184,8 +184,12 @@ def test_kill_9_then_the_same_command_goes_on_and_mails_once(
     got = nobody("get", sent["recipients"][0]["download_url"], "d/")
     assert got.code == 0, got.said
     assert (nobody.work / "d/big.bin").read_bytes() == content
-    # The same command once more is another upload, and says so by another link.
-    again = owner("send", "small.txt", "--to", person, "--json").events("sent")[0]
+    # The same command once more shows the same links; only asked for it is another upload.
+    same = owner("send", *command, "--json").events("sent")[0]
+    assert (same["id"], same["recipients"]) == (sent["id"], sent["recipients"])
+    assert same["before"] <= time.time()
+    mailed_once(site[1], person)
+    again = owner("send", *command, "--json", "--again").events("sent")[0]
     assert again["id"] != sent["id"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packhorse.cli import records
 from packhorse.cli.failures import Failure, explain
-from packhorse.cli.texts import Column, count, duration, rate, size
+from packhorse.cli.texts import Column, ago, count, duration, rate, size
 
 if TYPE_CHECKING:
     from packhorse.cli.context import State
+    from packhorse.cli.output import Output
     from packhorse.session import Prepared
     from packhorse.transfer.outgoing import SendOutcome
 
@@ -71,12 +73,16 @@ def summary_words(outcome: SendOutcome) -> str:
     until = day(_number(outcome.result, "expires"))
     if until:
         line += f", until {until}"
+    if outcome.before is not None:
+        return f"{line}; nothing was sent or mailed now"
     return line + (f"; {size(kept)} were there from before" if kept else "")
 
 
 def plan_words(prepared: Prepared, wishes: Mapping[str, Any]) -> str:
     """The total of a dry run."""
     line = f"{count(len(prepared.files), 'file')}, {size(prepared.size)} to {prepared.via.remote}"
+    if prepared.sent is not None:
+        line += f"; it was sent {ago(prepared.sent.time, time.time())}, as transfer {prepared.sent.id}"
     if prepared.before is not None:
         line += f"; {size(prepared.before.confirmed)} are there already"
     to = wishes["to"]
@@ -103,14 +109,14 @@ def report(state: State, prepared: Prepared, outcome: SendOutcome, *, encrypted:
         "expires": _number(outcome.result, "expires"),
         "encrypted": encrypted,
         "resumed": outcome.resumed,
+        **({"before": outcome.before} if outcome.before is not None else {}),
         "recipients": [{"email": link.email, "download_url": link.url} for link in links],
     }
     output.data("sent", fields)
-    notes = {file.file.name: f"kept {size(file.kept)}" if file.kept else "" for file in outcome.sent}
-    files = outcome.files[:MOST_ROWS]
-    output.table(SENT_COLUMNS, [[file.name, size(file.size), notes.get(file.name, "")] for file in files])
-    if len(outcome.files) > MOST_ROWS:
-        output.line(f"… and {len(outcome.files) - MOST_ROWS:,} more")
+    if outcome.before is None:
+        _table(output, outcome)
+    else:
+        output.note(f"the same command sent this {ago(outcome.before, time.time())}; --again sends it anew")
     output.paragraph(summary_words(outcome))
     for link in links:
         output.line(f"mailed to {link.email}:" if link.email else "the link; nobody was mailed, pass it on:")
@@ -120,8 +126,17 @@ def report(state: State, prepared: Prepared, outcome: SendOutcome, *, encrypted:
     if prepared.via.voucher is not None and not links:
         output.line("whoever invited you was told")
     if encrypted:
-        output.note("encrypted: recipients need the password; tell them by another way than the link", "dim")
+        what = "the password" if outcome.before is None else "the password that it was sent with"
+        output.note(f"encrypted: recipients need {what}; tell them by another way than the link", "dim")
     return int(outcome.exit_code)
+
+
+def _table(output: Output, outcome: SendOutcome) -> None:
+    notes = {file.file.name: f"kept {size(file.kept)}" if file.kept else "" for file in outcome.sent}
+    files = outcome.files[:MOST_ROWS]
+    output.table(SENT_COLUMNS, [[file.name, size(file.size), notes.get(file.name, "")] for file in files])
+    if len(outcome.files) > MOST_ROWS:
+        output.line(f"… and {len(outcome.files) - MOST_ROWS:,} more")
 
 
 def _failures(state: State, outcome: SendOutcome) -> None:

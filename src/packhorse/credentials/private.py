@@ -14,8 +14,8 @@ __all__ = ["MAX_SECRET_FILE", "read_private"]
 MAX_SECRET_FILE: Final = 64 * 1024
 
 
-def read_private(path: Path) -> str | None:
-    """The text of a private file, or ``None`` where there is none.
+def read_private(path: Path, *, limit: int = MAX_SECRET_FILE) -> str | None:
+    """The text of a private file of at most ``limit`` bytes, or ``None`` where there is none.
 
     Raises :class:`CredentialStoreError` when others may read it, when it is somebody else's, or when it is no text.
     The checks are made on the opened file, so that it cannot be exchanged between check and reading.
@@ -33,8 +33,8 @@ def read_private(path: Path) -> str | None:
         os.close(descriptor)
         raise
     with os.fdopen(descriptor, "rb") as file:
-        content = file.read(MAX_SECRET_FILE + 1)
-    if len(content) > MAX_SECRET_FILE:
+        content = file.read(limit + 1)
+    if len(content) > limit:
         raise CredentialStoreError(f"{path} is too large to hold a credential")
     try:
         return content.decode("utf-8")

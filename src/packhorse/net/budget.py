@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import count
 
 __all__ = ["BudgetState", "HostBudget", "on_clean", "on_slow_down"]
 
@@ -42,8 +43,11 @@ class HostBudget:
     def __init__(self, cap: int, start: int = 8) -> None:
         self.state = BudgetState(limit=max(1, min(start, cap)), cap=max(1, cap))
         self.in_use = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []  # a heap
+        self._called = 0  # have a turn, and do not know it yet
+        self._tickets = count()
         self._paused_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def set_cap(self, cap: int) -> None:
         """Another cap, as ``--jobs`` asks for it."""
@@ -74,31 +78,54 @@ class HostBudget:
             await asyncio.sleep(pause)
 
     async def acquire(self) -> None:
-        """Wait for a connection's turn, and for the host's pause to end."""
+        """Wait for a connection's turn, first come, first served, and for the host's pause to end."""
+        if not self._waiting and not self._called and self.in_use < self.state.limit and not self._paused():
+            self.in_use += 1
+            return
+        ticket = next(self._tickets)
         while True:
-            await self.rest()
-            if self.in_use < self.state.limit:
-                self.in_use += 1
-                return
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
+            heappush(self._waiting, (ticket, turn))
+            self._wake()
             try:
-                await turn
+                # One that is given at once must not go ahead of those who were called and did not run yet.
+                await (asyncio.sleep(0) if turn.done() else turn)
             except asyncio.CancelledError:
-                # The turn that was given to us must not be lost.
-                if turn.done() and not turn.cancelled():
-                    self._wake()
+                if not turn.cancelled():
+                    self._called -= 1
+                    self.release()  # the turn that was given to us must not be lost
                 raise
+            self._called -= 1
+            if not self._paused():
+                return
+            self.in_use -= 1  # a pause has begun since; our place in the line is kept
 
     def release(self) -> None:
         """A connection's turn is over."""
         self.in_use -= 1
         self._wake()
 
+    def _paused(self) -> bool:
+        return self._paused_until > time.monotonic()
+
     def _wake(self) -> None:
-        free = self.state.limit - self.in_use
-        while free > 0 and self._waiting:
-            turn = self._waiting.popleft()
+        """Give turns to those who have waited longest. In a pause nobody gets one; its end is waited for, once."""
+        while self._waiting and self._waiting[0][1].done():
+            heappop(self._waiting)  # it was cancelled
+        if not self._waiting:
+            return
+        pause = self._paused_until - time.monotonic()
+        if pause > 0:
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(pause, self._after_pause)
+            return
+        while self._waiting and self.in_use < self.state.limit:
+            _, turn = heappop(self._waiting)
             if not turn.done():
+                self.in_use += 1
+                self._called += 1
                 turn.set_result(None)
-                free -= 1
+
+    def _after_pause(self) -> None:
+        self._timer = None
+        self._wake()

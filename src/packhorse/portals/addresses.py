@@ -88,8 +88,11 @@ def _filesender(url: str, settings: Settings) -> Address | None:
     if found is not None and base is not None:
         name, path = link_address(Link(base, "download", found[2]), remotes)
         return Address(name, path + (found[3] or ""))
-    page = dict(parse_qsl(urlsplit(url).query)) if "?s=" in url else {}
-    if (page.get("s"), "token" in page or "vid" in page) in (("download", True), ("upload", True)):
+    page = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    base = site_base(url)
+    known = any(remote.kind == "filesender" and remote.url and site_base(remote.url) == base for remote in remotes)
+    # Elsewhere ?s=download alone may be anybody's page.
+    if (page.get("s"), "token" in page or "vid" in page or known) in (("download", True), ("upload", True)):
         raise AddressError(
             f"{show_url(url)}: the token of this FileSender link is not whole",
             hint="copy the whole link out of the mail",

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import delete, or_
 
 from packhorse.server.db.models import LoginSession
-from packhorse.server.filesender import cleaning
+from packhorse.server.filesender import cleaning, daily
 from packhorse.server.jobs import periodic
 
 if TYPE_CHECKING:
     from packhorse.server.api.core import Home
 
-__all__ = ["expire", "forget_sign_ins", "sweep"]
+__all__ = ["expire", "forget_sign_ins", "sweep", "tell_downloads"]
 
 log = logging.getLogger("packhorse.server")
 
@@ -39,6 +39,12 @@ def sweep(home: Home) -> None:
     """Delete uploads that were given up, and drafts that belong to none."""
     _until_done(home, cleaning.delete_abandoned, "abandoned uploads were deleted")
     _until_done(home, cleaning.drop_orphans, "drafts without an upload were deleted")
+
+
+@periodic(3600, "daily statistics")
+def tell_downloads(home: Home) -> None:
+    """Mail yesterday's downloads to senders who asked for it; soon after midnight (UTC), or when the server is back."""
+    _until_done(home, daily.post_statistics, "letters about yesterday's downloads were posted")
 
 
 @periodic(24 * 3600, "forget old sign-ins")

@@ -7,8 +7,8 @@ seconds, sizes bytes. Everything that people wrote is data: escaped in HTML, on 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from packhorse.errors import UsageError
@@ -19,6 +19,7 @@ from packhorse.wire.words import count
 __all__ = [
     "MailFile",
     "for_download_complete",
+    "for_downloads_of_the_day",
     "for_guest_expired",
     "for_guest_invited",
     "for_guest_receipt",
@@ -143,6 +144,33 @@ def for_download_complete(
     person = who or "Somebody with the link"
     form = _Form(heading="Download complete", lead=f"{person} downloaded {count(len(files), 'file')}.", files=files)
     return _letter(to, _about("Downloaded", subject), form, about=f"transfer-{transfer_id}")
+
+
+def for_downloads_of_the_day(
+    *,
+    to: str,
+    transfer_id: int,
+    subject: str | None,
+    day: float,
+    taken: Mapping[tuple[str, str], int],
+    once: str,
+) -> Letter:
+    """To the sender: what was downloaded on one day. ``taken`` counts by address (empty for somebody with the
+    link) and file."""
+    total = sum(taken.values())
+    ordered = sorted(taken.items())
+    facts = [
+        (who or "Somebody with the link", what if times == 1 else f"{what} ({times:,} times)")
+        for (who, what), times in ordered[:_SHOWN_FILES]
+    ]
+    form = _Form(
+        heading="Downloads of your transfer",
+        lead=f"{count(total, 'download')} on {moment(day).split(',')[0]}.",
+        facts=facts,
+        note=f"And {len(ordered) - _SHOWN_FILES:,} more." if len(ordered) > _SHOWN_FILES else "",
+    )
+    letter = _letter(to, _about("Downloads", subject), form, about=f"transfer-{transfer_id}")
+    return replace(letter, once=once)
 
 
 def for_your_download(*, to: str, recipient_id: int, subject: str | None, files: Sequence[MailFile]) -> Letter:

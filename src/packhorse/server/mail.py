@@ -27,7 +27,17 @@ from packhorse.server.config import MailSettings
 from packhorse.server.db.engine import after_commit
 from packhorse.server.db.letters import QueuedLetter
 
-__all__ = ["AFTER_POST", "GIVE_UP", "SENDING_LIMIT", "Letter", "build", "check_address", "post", "wait_after"]
+__all__ = [
+    "AFTER_POST",
+    "GIVE_UP",
+    "SENDING_LIMIT",
+    "Letter",
+    "build",
+    "check_address",
+    "once_id",
+    "post",
+    "wait_after",
+]
 
 log = logging.getLogger("packhorse.server")
 
@@ -49,7 +59,7 @@ class Letter:
     """A mail to one person. ``text`` is the plain text, ``html`` the same for those who prefer it.
 
     ``headers`` may hold ``Reply-To`` and ``X-…`` ones. ``about`` says what it speaks of, for whoever looks for it
-    later (``transfer-7``).
+    later (``transfer-7``). ``once``: a name of its own, which no other letter may have.
     """
 
     to: str
@@ -58,6 +68,12 @@ class Letter:
     html: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     about: str = ""
+    once: str = ""
+
+
+def once_id(name: str) -> str:
+    """The Message-ID of the letter with a name of its own."""
+    return f"<{name}@packhorse>"
 
 
 def wait_after(attempts: int) -> int:
@@ -96,7 +112,7 @@ def post(session: Session, letter: Letter) -> None:
         headers[name] = check_address(value) if name == "Reply-To" else _one_line(value)[:200]
     session.add(
         QueuedLetter(
-            message_id=make_msgid(domain="packhorse"),
+            message_id=once_id(letter.once) if letter.once else make_msgid(domain="packhorse"),
             recipient=check_address(letter.to),
             subject=_shortened(_one_line(letter.subject), _SUBJECT_LENGTH),
             text=_clean(letter.text),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from packhorse.errors import UsageError
+from packhorse.errors import ExpiredError, NotFoundError, UsageError
 from packhorse.model import Secret
 from packhorse.net.transport import Network
+from packhorse.session.prepared import Prepared, Wanted, as_before
 from packhorse.session.vias import Via, choose
 from packhorse.settings import Settings, near
 from packhorse.transfer.engine import Engine
@@ -19,34 +21,12 @@ from packhorse.transfer.outgoing import LocalFile, Receiver, SendOptions, SendOu
 
 if TYPE_CHECKING:
     from packhorse.transfer.portal import Portal
-    from packhorse.transfer.send import PendingUpload
+    from packhorse.transfer.send import PendingUpload, Sent
 
 __all__ = ["Paths", "Prepared", "Sends"]
 
 T = TypeVar("T")
 Paths = Iterable[str | PathLike[str]] | str | PathLike[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An upload that was looked at and not begun: nothing was created at the site.
-
-    ``empty_folders`` and ``loops`` are names of what is left out. ``before`` is what an interrupted call left of the
-    same upload; ``key`` names its journal. ``wishes`` are the portal's own. ``size`` in bytes.
-    """
-
-    via: Via
-    files: tuple[LocalFile, ...]
-    empty_folders: tuple[str, ...]
-    loops: tuple[str, ...]
-    key: str
-    before: PendingUpload | None
-    receiver: Receiver
-    wishes: Any
-
-    @property
-    def size(self) -> int:
-        return sum(file.size for file in self.files)
 
 
 class Sends:
@@ -67,6 +47,7 @@ class Sends:
         *,
         via: str | None = None,
         voucher: Secret | str | None = None,
+        again: bool = False,
         options: SendOptions | None = None,
         on_event: EventHandler | None = None,
         **wishes: Any,
@@ -76,9 +57,10 @@ class Sends:
         ``via`` names the FileSender remote, where more than one is configured; ``voucher`` (its link) sends as a guest.
         ``wishes``: ``subject``, ``message``, ``expires`` (Unix seconds), ``link``, ``password`` (encrypts end to end),
         ``options`` of the transfer as ``transfer_options``, ``sender``, ``language``. What stopped it is in the
-        outcome's ``error``; ``result`` has the links. Raises what is wrong before the first byte.
+        outcome's ``error``; ``result`` has the links. What the same call finished in the last three days is not sent
+        again (``before`` in the outcome says when), unless with ``again``. Raises what is wrong before the first byte.
         """
-        return self._run(self._send(paths, to, Wanted(via, voucher, wishes), options, on_event))
+        return self._run(self._send(paths, to, Wanted(via, voucher, wishes, again), options, on_event))
 
     async def asend(
         self,
@@ -87,12 +69,13 @@ class Sends:
         *,
         via: str | None = None,
         voucher: Secret | str | None = None,
+        again: bool = False,
         options: SendOptions | None = None,
         on_event: EventHandler | None = None,
         **wishes: Any,
     ) -> SendOutcome:
         """:meth:`send` for async callers. Cancelling it stops the upload, which can be resumed."""
-        work = self._send(paths, to, Wanted(via, voucher, wishes), options, on_event)
+        work = self._send(paths, to, Wanted(via, voucher, wishes, again), options, on_event)
         return await Engine.shared().bridge(work)
 
     async def _send(
@@ -112,13 +95,17 @@ class Sends:
         *,
         via: str | None = None,
         voucher: Secret | str | None = None,
+        again: bool = False,
         **wishes: Any,
     ) -> Prepared:
         """Look at the files and at the site's limits, without creating anything. Raises what :meth:`send` would."""
-        return self._run(self._prepare(paths, to, Wanted(via, voucher, wishes)))
+        return self._run(self._prepare(paths, to, Wanted(via, voucher, wishes, again)))
 
-    def with_password(self, prepared: Prepared, password: Secret, *, generated: bool = False) -> Prepared:
-        """The same upload, encrypted with another password: which upload it is does not depend on the password."""
+    def with_password(self, prepared: Prepared, password: Secret | None, *, generated: bool = False) -> Prepared:
+        """The same upload, encrypted with another password: which upload it is does not depend on the password.
+
+        ``None`` is for one that was ``sent``, of which only the links are wanted.
+        """
 
         async def again() -> Receiver:
             sending = replace(prepared.wishes, password=password, generated=generated)
@@ -130,7 +117,7 @@ class Sends:
     def send_prepared(
         self, prepared: Prepared, options: SendOptions | None = None, on_event: EventHandler | None = None
     ) -> SendOutcome:
-        """Send what :meth:`prepare` looked at."""
+        """Send what :meth:`prepare` looked at; where it is ``sent``, only say so."""
         return self._run(self._send_prepared(prepared, options, on_event))
 
     async def _prepare(self, paths: Paths, to: Iterable[str] | str, wanted: Wanted) -> Prepared:
@@ -148,13 +135,31 @@ class Sends:
         begun = await asyncio.to_thread(pending, self.settings.state_dir)
         before = next((one for one in begun if one.key == key), None)
         empty, loops = tuple(found.empty_folders), tuple(found.loops)
-        return Prepared(via, tuple(found), empty, loops, key, before, receiver, sending)
+        sent = None if wanted.again or before is not None else await self._sent(key, found, receiver)
+        return Prepared(via, tuple(found), empty, loops, key, before, receiver, sending, sent)
+
+    async def _sent(self, key: str, files: Sequence[LocalFile], receiver: Receiver) -> Sent | None:
+        """What the same call sent a short while ago, if the portal has it still."""
+        from packhorse.transfer.send import forget_sent, sent_before
+
+        state_dir = self.settings.state_dir
+        sent = await asyncio.to_thread(sent_before, state_dir, key, files)
+        if sent is None:
+            return None
+        with suppress(NotFoundError, ExpiredError):
+            if await receiver.finished(sent.state) is not None:
+                return sent
+        await asyncio.to_thread(forget_sent, state_dir, key)
+        return None
 
     async def _send_prepared(
         self, prepared: Prepared, options: SendOptions | None, on_event: EventHandler | None
     ) -> SendOutcome:
         from packhorse.transfer.send import send
 
+        fits: Callable[[Any], Any] | None = getattr(prepared.receiver, "fits", None)
+        if prepared.sent is not None and (fits is None or await fits(prepared.sent.state)):
+            return as_before(prepared, prepared.sent, on_event or _ignore)
         return await send(
             prepared.receiver,
             prepared.files,
@@ -228,15 +233,6 @@ class Sends:
         if not hasattr(portal, "receiver"):
             raise UsageError(f"{via.remote} takes no files for people", hint="packhorse remote list")
         return portal if via.voucher is None else portal.as_guest(via.voucher)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Where to, and what else a caller wants of an upload."""
-
-    via: str | None
-    voucher: Secret | str | None
-    wishes: Mapping[str, Any]
 
 
 class _Face:

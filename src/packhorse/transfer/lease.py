@@ -150,6 +150,12 @@ class Lease:
         An owner that sees it stops."""
         return _journal_path(self.part, self.number + 1).exists() or not self.journal.path.exists()
 
+    def withdraw(self) -> None:
+        """Nothing was done under it, and it may not even bear a name: only its own journal goes."""
+        self.journal.close()
+        with contextlib.suppress(OSError):
+            _journal_path(self.part, self.number).unlink()
+
     def clear(self) -> None:
         """The file is placed: every journal goes, the newest first, so that a gap never looks like an end."""
         self.journal.close()

@@ -201,7 +201,8 @@ class FailedSend:
 @dataclass(slots=True)
 class SendOutcome:
     """What came of a *send*. It is done when ``error`` is ``None``: only then was ``finish`` called, and ``result`` is
-    what it returned. ``resumed``: an earlier process had begun it. ``key`` names its journal."""
+    what it returned. ``resumed``: an earlier process had begun it. ``before``: an earlier call finished it then (Unix
+    seconds), and nothing was done now. ``key`` names its journal."""
 
     remote: str
     key: str
@@ -212,6 +213,7 @@ class SendOutcome:
     error: PackhorseError | None = None
     id: str = ""
     resumed: bool = False
+    before: float | None = None
     seconds: float = 0.0
 
     @property

@@ -20,7 +20,7 @@ from packhorse.model import Secret
 from packhorse.session import Prepared, Via
 from packhorse.transfer.events import Retried, Started
 from packhorse.transfer.outgoing import FailedSend, LocalFile, SendOptions, SendOutcome, SentFile
-from packhorse.transfer.send import PendingUpload
+from packhorse.transfer.send import PendingUpload, Sent
 
 from .conftest import FakeSession, Ran
 
@@ -167,7 +167,7 @@ def test_wishes_reach_the_session(packhorse: Run) -> None:
     assert before + 14 * 86400 - 1 <= expires <= time.time() + 14 * 86400 + 1
     assert wishes == {
         "to": ("ada@example.org", "bob@example.org"), "via": "lab", "voucher": None, "subject": "Reads",
-        "message": "Here", "sender": "me@example.org", "validity": "14d", "link": False,
+        "message": "Here", "sender": "me@example.org", "validity": "14d", "link": False, "again": False,
         "transfer_options": {"email_download_complete": True},
     }  # fmt: skip
     options = next(args[1] for name, args, _ in others if name == "send_prepared")
@@ -345,6 +345,30 @@ def test_a_journal_that_was_never_begun_takes_a_new_password(packhorse: Run) -> 
     session = session_for(prepared(before=pending("beginning")), with_password=with_password(used))
     assert packhorse("send", "a.bin", "--encrypt", "--generate-password", session=session).code == 0
     assert used[0][1]
+
+
+def test_what_was_just_sent_is_said_with_its_links_and_asks_for_no_password(packhorse: Run) -> None:
+    earlier = Sent(time.time() - 300, "12", outcome(prepared()).result, None, {})
+    used: list[Any] = []
+
+    def without(ready: Prepared, password: Secret | None) -> Prepared:
+        used.append(password)
+        return ready
+
+    ready = prepared(sent=earlier)
+    session = session_for(ready, outcome(ready, before=earlier.time), with_password=without)
+    ran = packhorse("send", "a.bin", "--encrypt", "--generate-password", session=session)
+    assert (ran.code, used) == (0, [None])
+    assert "5 min ago; --again sends it anew" in ran.err
+    assert LINK in ran.out
+    assert "nothing was sent or mailed now" in ran.out
+    assert "password: " not in ran.out
+    quiet = packhorse("send", "a.bin", "-q", session=session)
+    assert quiet.out.splitlines() == [LINK]
+    (row,) = [line for line in packhorse("send", "a.bin", "--json", session=session).objects if line["event"] == "sent"]
+    assert row["before"] == earlier.time
+    plan = packhorse("send", "a.bin", "-n", session=session).out.splitlines()[-1]
+    assert "it was sent 5 min ago, as transfer 12" in plan
 
 
 # Giving up, and status.

@@ -108,6 +108,64 @@ def test_nobody_is_forgotten_and_the_limit_holds_whatever_is_cancelled(seed: int
     asyncio.run(main())
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.lists(st.integers(0, 9), min_size=1, max_size=120))
+def test_who_came_first_is_served_first(cap: int, happenings: list[int]) -> None:
+    """Newcomers pass nobody, and who gave up holds nobody up."""
+
+    async def main() -> None:
+        budget = HostBudget(cap, start=1)
+        waiting: dict[int, asyncio.Task[None]] = {}
+        came: list[int] = []
+        served: list[int] = []
+        inside = 0
+
+        async def visit(number: int) -> None:
+            nonlocal inside
+            await budget.acquire()
+            served.append(number)
+            inside += 1
+
+        def leave() -> None:
+            nonlocal inside
+            if inside:
+                inside -= 1
+                budget.release()
+
+        for number, what in enumerate(happenings):
+            match what:
+                case 0 | 1 | 2 | 3:
+                    came.append(number)
+                    waiting[number] = asyncio.create_task(visit(number))
+                case 4 | 5:
+                    leave()
+                case 6:
+                    # at the same moment as a turn becomes free
+                    leave()
+                    came.append(number)
+                    waiting[number] = asyncio.create_task(visit(number))
+                case 7:
+                    late = [one for one in came if one not in served]
+                    if late:
+                        waiting[late[len(late) // 2]].cancel()
+                        came.remove(late[len(late) // 2])
+                case 8:
+                    budget.clean(0.001)
+                case 9:
+                    budget.pause(0.001)
+            if what % 2:
+                await asyncio.sleep(0)
+        while len(served) < len(came):
+            leave()
+            await asyncio.sleep(0.0005)
+        assert [one for one in served if one in came] == came
+        while inside:
+            leave()
+        await asyncio.gather(*waiting.values(), return_exceptions=True)
+
+    asyncio.run(main())
+
+
 def test_the_limit_is_never_exceeded() -> None:
     async def main() -> int:
         budget = HostBudget(5, start=2)

@@ -126,6 +126,103 @@ def test_an_interrupted_upload_goes_on_and_can_be_given_up(session: Session, fak
         session.manage("lab").transfer(int(left.id))
 
 
+def test_what_was_just_sent_is_shown_and_not_sent_again(session: Session, fake: Any, reads: Path) -> None:
+    """As after a kill between the journal's removal and the last line on the screen."""
+    first = session.send(reads, "ada@example.org")
+    events: list[Any] = []
+    second = session.send(reads, "ada@example.org", on_event=events.append)
+    assert (second.id, second.result, second.error) == (first.id, first.result, None)
+    assert second.before is not None
+    assert [type(event).__name__ for event in events] == ["Started", "Summary"]
+    assert len(fake.mailed) == 1
+    assert len(fake.called("POST", "transfer")) == 1
+    third = session.send(reads, "ada@example.org", again=True)
+    assert (third.before, third.id != first.id, len(fake.mailed)) == (None, True, 2)
+
+
+def test_what_is_gone_at_the_site_or_changed_here_is_sent_anew(session: Session, fake: Any, reads: Path) -> None:
+    first = session.send(reads, "ada@example.org")
+    session.manage("lab").delete(int(first.id))
+    second = session.send(reads, "ada@example.org")
+    assert (second.before, second.id != first.id) == (None, True)
+    (reads / "a.bin").write_bytes(b"next week's")
+    third = session.send(reads, "ada@example.org")
+    assert (third.before, third.id != second.id) == (None, True)
+    (reads / "b.bin").write_bytes(b"one more")
+    assert session.send(reads, "ada@example.org").before is None
+    assert len(fake.mailed) == 4
+
+
+def test_nothing_is_taken_for_sent_when_the_site_cannot_be_asked(session: Session, fake: Any, reads: Path) -> None:
+    session.send(reads, "ada@example.org")
+
+    def before(call: Any) -> None:
+        if call.method == "GET" and call.path.endswith("/transfer"):
+            raise FAKE.Fatal
+
+    fake.before = before
+    with pytest.raises(ServerError):
+        session.send(reads, "ada@example.org")
+    fake.before = None
+    assert session.send(reads, "ada@example.org").before is not None
+    assert len(fake.mailed) == 1
+
+
+def test_with_another_password_it_is_not_the_same(session: Session, fake: Any, reads: Path) -> None:
+    first = session.send(reads, "ada@example.org", password="the first password")
+    assert session.send(reads, "ada@example.org", password="the first password").id == first.id
+    other = session.send(reads, "ada@example.org", password="quite another password")
+    assert (other.before, other.id != first.id) == (None, True)
+
+
+def test_another_site_with_the_same_numbers_is_not_taken_for_it(
+    session: Session, fake: Any, reads: Path, tmp_path: Path
+) -> None:
+    """The remote's name points elsewhere, or the site was set up anew: its transfer 101 is another one."""
+    first = session.send(reads, "ada@example.org")
+    other = FAKE.FakeFileSender().start()
+    try:
+        with Session(settings_at(tmp_path, other)) as elsewhere:
+            second = elsewhere.send(reads, "ada@example.org")
+            assert (second.key != first.key, second.before) == (True, None)
+        assert len(other.mailed) == 1
+    finally:
+        other.stop()
+    stored = fake.transfers[int(first.id)]
+    for file in stored["files"].values():
+        file["puid"] = "99999999-9999-4999-8999-999999999999"
+    again = session.send(reads, "ada@example.org")
+    assert (again.before, len(fake.mailed)) == (None, 2)
+
+
+@pytest.mark.parametrize("how", ["typed again", "given up"])
+def test_another_transfer_of_its_number_is_left_alone(session: Session, fake: Any, reads: Path, how: str) -> None:
+    def before(call: Any) -> None:
+        if "/chunk/" in call.path:
+            raise FAKE.Fatal
+
+    fake.before = before
+    first = session.send(reads, "ada@example.org", options=SendOptions(retries=0))
+    assert first.error is not None
+    fake.before = None
+    for file in fake.transfers[int(first.id)]["files"].values():
+        file["puid"] = "99999999-9999-4999-8999-999999999999"
+    if how == "given up":
+        assert session.discard(first.key) == "discarded"
+        assert int(first.id) in fake.transfers, "it is not ours to delete"
+        return
+    second = session.send(reads, "ada@example.org")
+    assert second.error is None
+    assert second.id != first.id
+
+
+def test_a_guest_s_upload_is_not_sent_twice_either(session: Session, fake: Any, reads: Path) -> None:
+    voucher = f"{fake.base}/?s=upload&vid={fake.add_guest()['token']}"
+    first = session.send(reads, "ada@example.org", voucher=voucher)
+    second = session.send(reads, "ada@example.org", voucher=voucher)
+    assert (second.id, second.before is not None, len(fake.mailed)) == (first.id, True, 1)
+
+
 def test_the_password_does_not_tell_uploads_apart(session: Session, reads: Path) -> None:
     first = session.prepare(reads, link=True, password="one password for it")
     assert session.with_password(first, Secret("another one for it")).key == first.key

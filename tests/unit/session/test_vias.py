@@ -118,6 +118,15 @@ def test_pasted_links_are_addresses(tmp_path: Path) -> None:
     assert "geheim" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "url",
+    [f"{LAB}/?s=download", f"{LAB}/?s=upload", f"{LAB}/?s=download&token=", "https://x.example.org/?s=download&token="],
+)
+def test_a_link_without_its_token_is_said_and_not_fetched_as_a_page(tmp_path: Path, url: str) -> None:
+    with pytest.raises(AddressError, match="is not whole"):
+        resolve(url, settings_at(tmp_path, "lab"))
+
+
 def test_what_ls_writes_can_be_got(tmp_path: Path) -> None:
     address = resolve(f"https://third.example.org/?s=download&token={TOKEN}", settings_at(tmp_path))
     assert resolve(f"{address.remote}:{address.path}/a.bam", settings_at(tmp_path)) == Address(

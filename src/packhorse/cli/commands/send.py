@@ -51,6 +51,7 @@ _PLACEHOLDER: Final = Secret("not the password yet")
 @click.option("--generate-password", is_flag=True, help="With --encrypt: make a password and show it.")
 @click.option("--option", "options", metavar="NAME[=VALUE]", multiple=True,
               help="An option of the transfer: email_download_complete, … (may be repeated).")  # fmt: skip
+@click.option("--again", is_flag=True, help="Send and mail anew what the same command sent in the last three days.")
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would be sent; send nothing.")
 @click.option("--jobs", "-j", type=click.IntRange(1, 256), metavar="N", help="At most N connections.")
 @click.option(
@@ -66,6 +67,7 @@ def send_command(
     files: tuple[str, ...],
     via: str | None,
     voucher: str | None,
+    again: bool,
     dry_run: bool,
     discard: str | None,
     jobs: int | None,
@@ -76,13 +78,14 @@ def send_command(
     """Send files and folders to people through a FileSender site, and print their links.
 
     With --to each person is mailed; with neither --to nor --voucher a link is made, and nobody is mailed. Type the same
-    command again after any interruption: it goes on where it was, and nobody is mailed twice.
+    command again after any interruption: it goes on where it was, and nobody is mailed twice. What it sent in the last
+    three days it does not send again, unless with --again: it shows the links.
     """
     if discard is not None:
         return _discard(state, discard, files, voucher)
     if not files:
         raise UsageError("no file was given", hint="packhorse send FILES --to ADDRESS")
-    asked = _Asked(list(files), via, voucher, _wishes(given), _wanted_password(given))
+    asked = _Asked(list(files), via, voucher, _wishes(given), _wanted_password(given), again)
     moving = {"jobs": jobs, "limit_rate": limit_rate, "retries": retries}
     asked.moving.update({name: value for name, value in moving.items() if value is not None})
     return _dry_run(state, asked) if dry_run else _send(state, asked)
@@ -97,6 +100,7 @@ class _Asked:
     voucher: str | None
     wishes: dict[str, Any]
     ask: str
+    again: bool = False
     moving: dict[str, Any] = field(default_factory=dict)
 
 
@@ -144,7 +148,7 @@ def _prepare(state: State, asked: _Asked) -> Prepared:
     elif asked.ask:
         password = _PLACEHOLDER
     wishes = {**asked.wishes, "password": password} if password else asked.wishes
-    prepared = state.session.prepare(asked.files, via=asked.via, voucher=asked.voucher, **wishes)
+    prepared = state.session.prepare(asked.files, via=asked.via, voucher=asked.voucher, again=asked.again, **wishes)
     for name in (*prepared.empty_folders[:_LEFT_OUT], *prepared.loops[:_LEFT_OUT]):
         why = "an empty folder" if name in prepared.empty_folders else "a link to a folder that it lies in"
         state.output.warn(f"left out {name}: {why}")
@@ -199,6 +203,8 @@ def _with_password(state: State, asked: _Asked, prepared: Prepared) -> Prepared:
     """The upload with the password that it was begun with, or with a new one."""
     if asked.ask not in ("ask", "generate"):
         return prepared
+    if prepared.sent is not None:
+        return state.session.with_password(prepared, None)  # nothing will be encrypted
     generated = asked.ask == "generate"
     otherwise = "give the password with --password-stdin" + " in place of --generate-password" * generated
     if prepared.before is not None and prepared.before.stage != "beginning":

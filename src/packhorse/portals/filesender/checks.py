@@ -123,10 +123,14 @@ def _over(text: str, hint: str) -> PackhorseError:
     return PermissionDeniedError(text, status=413, hint=f"{hint}; nothing was sent")
 
 
-def about(sending: Sending, *, guest: Secret | None) -> dict[str, Any]:
-    """What makes this the same upload the next time it is typed, without secrets, nor how the password was made."""
+def about(sending: Sending, *, site: str, guest: Secret | None) -> dict[str, Any]:
+    """What makes this the same upload the next time it is typed, without secrets, nor how the password was made.
+
+    ``site`` is its address: a remote's name may point to another one by then, whose transfers have the same numbers.
+    """
     message = sha256(sending.message.encode("utf-8", "surrogatepass")).hexdigest()[:16] if sending.message else ""
     known: dict[str, Any] = {
+        "site": site,
         "recipients": sorted(sending.recipients),
         "subject": sending.subject,
         "message": message,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from packhorse.errors import (
     AuthenticationError,
+    DecryptionError,
     ExpiredError,
     NotFoundError,
     PermissionDeniedError,
@@ -64,7 +65,7 @@ class FileSenderReceiver:
         self.remote = api.remote
         self.part_size = chunk_size(sending, info, api.remote)
         door = api.auth.door
-        self.about: Mapping[str, Any] = about(sending, guest=None if door is None else door.voucher.vid)
+        self.about: Mapping[str, Any] = about(sending, site=api.base, guest=None if door is None else door.voucher.vid)
         self.signed_parts = False
         self.answer: Mapping[str, Any] | None = None  # what the server said last of the whole transfer
         self.roundtrip = ""
@@ -243,10 +244,11 @@ class FileSenderReceiver:
     async def finished(self, state: Any) -> Any | None:
         """Owners see available transfers only in their list. Guests have no list, and may read their transfer at any
         time; but it takes no more parts when it is complete, and says so before it looks at one that cannot be."""
+        self.roundtrip = str(state.get("roundtrip", ""))  # another process may have begun it
         if self.api.auth.door is not None:
             return state["result"] if await self._full(next(iter(state["refs"].values()))) else None
         for transfer in parse_transfers(await self.api.get("transfer")):
-            if transfer.id == state["id"]:
+            if transfer.id == state["id"] and _is_ours(transfer, state):
                 return self._result(transfer)
         return None
 
@@ -278,6 +280,16 @@ class FileSenderReceiver:
             return Begun(state, state["refs"], state["chunk"], str(state["id"]))
         return None
 
+    async def fits(self, state: Any) -> bool:
+        """Whether what was sent was encrypted with the password that is given now, if one is."""
+        if self.sending.password is None or not isinstance(state, dict) or "check" not in state:
+            return True
+        try:
+            await Sealing(self.sending.password, generated=False, chunk=self.part_size).resume(state)
+        except DecryptionError:
+            return False
+        return True
+
     async def _open(self, state: Any) -> bool:
         try:
             if self.api.auth.door is not None:
@@ -298,7 +310,8 @@ class FileSenderReceiver:
     async def _begun(self, state: Any) -> bool:
         """Whether the owner sees it, and not among the available ones: begun, and no chunk came yet (or the site wants
         signed chunks). A closed one looks the same and refuses the first part."""
-        await self.api.get(f"transfer/{state['id']}")
+        if not _is_ours(parse_transfer(await self.api.get(f"transfer/{state['id']}")), state):
+            return False
         listed = parse_transfers(await self.api.get("transfer"))
         return all(transfer.id != state["id"] for transfer in listed)
 
@@ -306,7 +319,10 @@ class FileSenderReceiver:
         """Delete it. Guests may not: what they began is removed by the server after some days."""
         if self.api.auth.door is not None:
             return
-        await self.api.send("DELETE", f"transfer/{state['id']}")
+        path = f"transfer/{state['id']}"
+        if not _is_ours(parse_transfer(await self.api.get(path)), state):
+            raise NotFoundError(f"{self.remote}: {path} is another one there")
+        await self.api.send("DELETE", path)
 
     def _result(self, transfer: Transfer) -> dict[str, Any]:
         """What a person wants to know: the links, who is mailed, until when. Tokens are in the links: journals are
@@ -322,3 +338,9 @@ class FileSenderReceiver:
             ],
             "files": [{"id": file.id, "name": file.name, "size": file.size} for file in transfer.files],
         }
+
+
+def _is_ours(transfer: Transfer, state: Any) -> bool:
+    """Whether it is the transfer of that journal, by its files' keys: a site that is set up anew counts anew too."""
+    keys = {file.puid for file in transfer.files if file.puid}
+    return not keys or state["puid"] in keys

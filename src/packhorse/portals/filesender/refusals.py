@@ -30,7 +30,7 @@ _KEY: Final = "make a key at {base}/?s=user, then: packhorse login {remote} --us
 _VOUCHER: Final = "ask who invited you for another voucher"
 _LINK: Final = "copy the whole link, or ask the sender for a new one"
 _LIMITS: Final = "packhorse info {remote}: shows the site's limits; send fewer or smaller files"
-_OFTEN: Final = "it was done as often as the site allows"
+_OFTEN: Final = "whoever needs the files longer gets them in a new transfer: packhorse send"
 
 _HINTS: Final[Mapping[str, str]] = {
     "auth_remote_too_late": "set this machine's clock right: packhorse doctor shows the difference",
@@ -64,7 +64,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "transfer_maximum_file_size_exceeded": _LIMITS,
     "transfer_maximum_encrypted_file_size_exceeded": _LIMITS,
     "transfer_expiry_extension_count_exceeded": _OFTEN,
-    "guest_expiry_extension_count_exceeded": _OFTEN,
+    "guest_expiry_extension_count_exceeded": "invite the guest anew: packhorse invite ADDRESS",
     "user_hit_guest_limit": "revoke vouchers that are no longer needed: packhorse guests --via {remote}",
 }
 _BROKEN_RULES: Final = frozenset({"rest_sanity_check_failed", "file_size_does_not_match"})
@@ -104,11 +104,12 @@ def refusal(
     """The error for a refused request. ``what`` names the thing (``transfer/12``); ``identifier`` is read from the
     body where it is not given. A plain :class:`RemoteError` is a status that says nothing more."""
     name = identifier_of(body) if identifier is None else identifier
+    where = f"{remote}: {what}" if " " in what else f"{remote}:{what}"
     if name:
         known = meaning(name)
         hint = _HINTS.get(name, known.hint)
-        return _known(known, head.status, f"{remote}:{what}", hint and hint.format(remote=remote, base=base))
-    return _by_status(head.status, bool(body.strip()), f"{remote}:{what}", remote, base)
+        return _known(known, head.status, where, hint and hint.format(remote=remote, base=base))
+    return _by_status(head.status, bool(body.strip()), where, remote, base)
 
 
 def _known(known: Meaning, status: int, where: str, hint: str | None) -> PackhorseError:

@@ -46,12 +46,13 @@ class ClientWork:
     def __init__(
         self, base_url: str, chunk_size: int | None, auth: Auth, files: int | None, chunks: int | None
     ) -> None:
-        base = site_base(base_url)
+        given: Any = base_url  # callers are not all type-checked
+        base = site_base(given) if isinstance(given, str) else None
         if base is None:
             raise UsageError("base_url must begin with https:// or http://, as in https://filesender.example.org")
         for name, value in (("concurrent_files", files), ("concurrent_chunks", chunks), ("chunk_size", chunk_size)):
-            if value is not None and value < 1:
-                raise UsageError(f"{name} must be at least 1, not {value}")
+            if value is not None and (type(value) is not int or value < 1):
+                raise UsageError(f"{name} must be a whole number, at least 1, not {value!r}")
         self.base = base
         self.chunk_size = chunk_size
         self.auth = auth
@@ -176,10 +177,11 @@ class ClientWork:
 
     def _sending(self, given: Mapping[str, Any]) -> Sending:
         options = dict(mapping(given.get("options")))
+        people = given.get("recipients") or ()
         guest = isinstance(self.auth, GuestAuth)
         link = options.pop("get_a_link", None)
         return Sending(
-            recipients=tuple(given.get("recipients") or ()),
+            recipients=(people,) if isinstance(people, str) else tuple(people),
             subject=given.get("subject") or "",
             message=given.get("message") or "",
             sender="" if guest else given.get("from") or "",

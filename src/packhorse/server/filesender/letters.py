@@ -6,7 +6,7 @@ none, which never stops the act.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from packhorse.wire.filesender.links import download_link, upload_link
 __all__ = [
     "bounced",
     "downloaded",
+    "downloads_of_the_day",
     "guest_invited",
     "guest_opened",
     "guest_over",
@@ -100,6 +101,16 @@ def downloaded(
     if recipient is not None and transfer.options.get("enable_recipient_email_download_complete"):
         letter = letters.for_your_download(to=email, recipient_id=recipient.id, subject=transfer.subject, files=listed)
         _send(session, letter)
+
+
+def downloads_of_the_day(
+    session: Session, transfer: Transfer, downloads: Mapping[tuple[str, str], int], day: float, *, once: str
+) -> bool:
+    """To the sender: who downloaded what on one day. Whether there was anybody to tell."""
+    letter = letters.for_downloads_of_the_day(
+        to=_owner(transfer), transfer_id=transfer.id, subject=transfer.subject, day=day, taken=downloads, once=once
+    )
+    return _send(session, letter)
 
 
 def transfer_over(session: Session, transfer: Transfer, *, expired: bool) -> None:
@@ -188,13 +199,14 @@ def bounced(session: Session, about: str, address: str, reason: str) -> None:
 when_given_up.append(bounced)
 
 
-def _send(session: Session, letter: Letter) -> None:
+def _send(session: Session, letter: Letter) -> bool:
     """Post, unless there is nobody to post to."""
     try:
         check_address(letter.to)
     except UsageError:
-        return
+        return False
     post(session, letter)
+    return True
 
 
 def _files(files: Iterable[TransferFile]) -> list[MailFile]:

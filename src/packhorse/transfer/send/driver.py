@@ -30,6 +30,7 @@ from packhorse.transfer.send.hold import hold
 from packhorse.transfer.send.journal import UploadJournal, discard_hint, journal_error, journal_path, upload_key
 from packhorse.transfer.send.parts import FileSender, Sending
 from packhorse.transfer.send.reading import same_file
+from packhorse.transfer.send.sent import Sent, remember_sent
 from packhorse.transfer.tries import BaseTries, blocking
 
 __all__ = ["send"]
@@ -76,8 +77,10 @@ async def send(
                 guard.exception()
         outcome.seconds = time.monotonic() - started
         tell(summary(outcome, upload.went))
-        # The last act: who is stopped before it finds "done" in the journal, and nobody is mailed twice.
+        # The last act: who is stopped before it finds "done" in the journal, and who is stopped after it finds a note;
+        # nobody is mailed twice.
         if journal.state.stage == "done":
+            await blocking(pool, partial(_remember, state_dir, outcome, journal))
             journal.remove()
     finally:
         if journal is not None:
@@ -99,6 +102,13 @@ def _check(files: Sequence[LocalFile], receiver: Receiver, options: SendOptions)
             raise UsageError("how many at once, and how fast, must be at least 1")
     if receiver.part_size < 1:
         raise ProtocolError(f"{receiver.remote} wants parts of {receiver.part_size} bytes")
+
+
+def _remember(state_dir: Path, outcome: SendOutcome, journal: UploadJournal) -> None:
+    begun = journal.state.begun
+    ids = {one.file.name: one.id for one in outcome.sent}
+    sent = Sent(time.time(), outcome.id, outcome.result, None if begun is None else begun.state, ids)
+    remember_sent(state_dir, outcome.key, outcome.files, sent)
 
 
 def _open(path: Path) -> UploadJournal:
@@ -160,16 +170,18 @@ class _Upload:
     # -- how it begins --------------------------------------------------------------------------------------------
 
     async def _begin(self) -> Begun:
-        """Create the transfer. A journal that only says that this was tried knows nothing of what came of it: at worst
-        the portal has an empty transfer, which it removes by itself."""
+        """Create the transfer. A journal that only says that this was tried knows nothing of what came of it, and
+        portals list only finished ones: at worst there is an empty transfer, which the portal removes by itself."""
         journal = self.journal
         if journal.state.stage == "beginning":
+            detail = "an earlier process was stopped while it began; the site may keep an empty transfer for some days"
+            self.emit(Retried(path="", attempt=1, delay=0.0, why="over", detail=f"{detail}, and tells nobody of it"))
             journal.void("the transfer was not begun")
-        await blocking(
-            self.pool,
-            partial(journal.describe, self.outcome.key, self.receiver.remote, self.receiver.about, self.files),
-        )
+        about = self.receiver.about
         try:
+            await blocking(
+                self.pool, partial(journal.describe, self.outcome.key, self.receiver.remote, about, self.files)
+            )
             begun = await self.receiver.begin(self.files)
             begun = self._checked(begun, begun.part_size or self.receiver.part_size)
         except BaseException:
@@ -239,7 +251,9 @@ class _Upload:
         options, outcome = self.options, self.outcome
         assert begun.part_size is not None
         self.network.set_cap(options.jobs or self.network.settings.max_connections)
-        readers = ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1), thread_name_prefix="packhorse-read")
+        # With one connection one reader: parts then go in the order of the file.
+        count = min(_READERS, os.cpu_count() or 1, options.jobs or _READERS)
+        readers = ThreadPoolExecutor(count, thread_name_prefix="packhorse-read")
         self.shared = shared = Sending(
             receiver=self.receiver,
             options=options,

@@ -28,15 +28,18 @@ async def hold(path: Path, key: str, pool: Executor, emit: EventHandler) -> Leas
             raise BusyError(f"{who} is sending it now", hint="packhorse status")
         emit(Retried(path="", attempt=0, delay=0.0, why="busy", detail=f"{who} may be sending it; waiting"))
 
+    lease: Lease | None = None
     try:
         await blocking(pool, partial(path.parent.mkdir, 0o700, parents=True, exist_ok=True))
         lease = await Lease.take(path, waiting=waiting, settled=lambda: was_there and not path.exists())
         if lease is None:
-            raise BusyError("another process has just sent it", hint="packhorse status")
+            raise BusyError("another process has just sent it", hint="the same command shows its links")
         if was_there and not path.exists():
             lease.clear()
-            raise BusyError("another process has just sent it", hint="packhorse status")
+            raise BusyError("another process has just sent it", hint="the same command shows its links")
         lease.journal.open_with(this_process(), Identity("id", key), "")
     except OSError as error:
+        if lease is not None:
+            lease.withdraw()  # on a full disk it has no name, and the next process would wait for whoever that is
         raise journal_error(error, path) from None
     return lease

@@ -147,6 +147,42 @@ def test_expired_transfers_are_ended(site: Callable[..., Site]) -> None:
     assert fs.fetch(kept).content == b"gamma"
 
 
+def test_yesterday_s_downloads_are_told_once_to_who_asked(site: Callable[..., Site]) -> None:
+    here = site()
+    fs = here.user()
+    asked = {"get_a_link": False, "email_daily_statistics": True}
+    made = fs.send({"a.txt": b"alpha", "b.txt": b"beta"}, recipients=["ada@lab.example"], options=asked)
+    quiet = fs.send({"c.txt": b"gamma"}, recipients=["ada@lab.example"], options=asked)
+    silent = fs.send({"d.txt": b"delta"}, recipients=["ada@lab.example"], options={"get_a_link": False})
+    for one in (made, silent):
+        for number in range(2):
+            query = {"transaction_id": f"11111111-2222-4333-8444-55555555555{number}"}
+            assert fs.fetch(one, query=query).status_code == 200
+    outbox(here.config.home, 3)
+    with opened(here) as home:
+        chores.tell_downloads(home)  # it is not yesterday yet
+        home.mail.deliver()
+        outbox(here.config.home, 3)
+        by_hand(here.config.home, "UPDATE fs_audit SET created = created - ?", DAY)
+        for _ in range(3):
+            chores.tell_downloads(home)
+        home.mail.deliver()
+    (told,) = outbox(here.config.home, 4)[3:]
+    words = " ".join(text_of(told).split())
+    assert told["To"] == "demo@demo.invalid"
+    assert "2 downloads on" in words
+    assert "ada@lab.example" in words
+    assert "a.txt (2 times)" in words
+    # who no longer wants it gets none
+    fs.ok("PUT", f"/transfer/{made['id']}", {"optionremove": True, "option": "email_daily_statistics"})
+    by_hand(here.config.home, "DELETE FROM letters WHERE message_id LIKE '<daily.%'")
+    with opened(here) as home:
+        chores.tell_downloads(home)
+        home.mail.deliver()
+    outbox(here.config.home, 4)
+    assert fs.log(quiet)
+
+
 def test_uploads_that_were_given_up_are_swept_away(site: Callable[..., Site]) -> None:
     here = site(cleanup_days=7)
     fs = here.user()

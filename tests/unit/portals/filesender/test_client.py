@@ -299,6 +299,21 @@ def test_delay_post_dates(fake: FakeFileSender) -> None:
     assert 495 < int(fake.calls[-1].query["timestamp"]) - time.time() < 505
 
 
+@pytest.mark.parametrize("wrong", [0, -1, "5", 1.5, True])
+def test_a_count_is_a_whole_number(wrong: Any) -> None:
+    for name in ("chunk_size", "concurrent_files", "concurrent_chunks"):
+        with pytest.raises(UsageError, match=f"{name} must be a whole number, at least 1"):
+            FileSenderClient("https://h.example.org", **{name: wrong})
+    with pytest.raises(UsageError, match="base_url must begin with"):
+        FileSenderClient(None)  # type: ignore[arg-type]
+
+
+def test_one_recipient_may_be_given_as_text(fake: FakeFileSender, data: Path) -> None:
+    client = SyncFileSenderClient(fake.base, auth=UserAuth(USER, KEY))
+    client.upload_workflow([data], {"recipients": "ada@example.org"})  # type: ignore[typeddict-item]
+    assert [email for _, email in fake.mailed] == ["ada@example.org"]
+
+
 def test_what_cannot_be() -> None:
     for bad in ("ftp://h", "h.example.org", ""):
         with pytest.raises(UsageError, match="base_url"):

@@ -303,9 +303,10 @@ def test_a_generated_password_is_typed_when_it_is_resumed(
 
 
 @pytest.mark.parametrize("who", ["user", "guest", "encrypted guest"])
+@pytest.mark.parametrize("how", ["same process", "another process"])
 @pytest.mark.parametrize("reached", [True, False])
 def test_a_lost_answer_to_the_end_does_not_mail_twice(
-    portal: MakePortal, fake: FakeFileSender, folder: Path, tmp_path: Path, who: str, reached: bool
+    portal: MakePortal, fake: FakeFileSender, folder: Path, tmp_path: Path, who: str, reached: bool, how: str
 ) -> None:
     guest = fake.add_guest()
     wish = replace(MAILED, password=PASSWORD if "encrypted" in who else None)
@@ -324,7 +325,8 @@ def test_a_lost_answer_to_the_end_does_not_mail_twice(
         return None
 
     fake.before = swallow
-    outcome = upload(lab(), wish, [folder], tmp_path / "state")
+    retries = {} if how == "same process" else {"retries": 0}
+    outcome = upload(lab(), wish, [folder], tmp_path / "state", **retries)
     if outcome.error is not None:
         outcome = upload(lab(), wish, [folder], tmp_path / "state")
     outcome.raise_for_failures()

@@ -336,8 +336,17 @@ def test_every_hint_is_whole() -> None:
     head = ResponseHead(500, Headers(), "https://h/rest.php/x")
     for identifier in MEANINGS:
         error = refusal(head, b"", remote="lab", what="x", base="https://h", identifier=identifier)
+        assert error.hint is None or error.hint not in error.message
+        assert not str(error.hint).startswith("it was done")  # says what to do, not again what happened
         assert "{" not in str(error.hint)
         assert error.message
+
+
+def test_a_thing_that_is_named_in_words_is_no_address() -> None:
+    head = ResponseHead(500, Headers(), "https://h/rest.php/transfer")
+    said = {"identifier": "transfer_no_recipients", "remote": "lab", "base": "https://h"}
+    assert refusal(head, b"", what="the new transfer", **said).message.startswith("lab: the new transfer: ")
+    assert refusal(head, b"", what="transfer/12", **said).message.startswith("lab:transfer/12: ")
 
 
 # Managing.

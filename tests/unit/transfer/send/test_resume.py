@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import errno
 import os
 import random
 import subprocess
@@ -28,7 +29,7 @@ from packhorse.transfer.events import Resumed, Retried, Started
 from packhorse.transfer.journal import Journal, Owner
 from packhorse.transfer.outgoing import Begun, LocalFile, SendOptions
 from packhorse.transfer.send import discard, gather, journal_path, pending, send, upload_key
-from packhorse.transfer.send.journal import UploadJournal
+from packhorse.transfer.send.journal import UploadJournal, journal_error
 
 Serve = Callable[..., FaultServer]
 Tree = Callable[..., list[LocalFile]]
@@ -451,6 +452,44 @@ def test_what_the_portal_no_longer_has_is_begun_anew(
     assert (store.created, store.last.finishes) == (2, 1)
 
 
+def test_stopped_while_it_began_it_says_that_an_empty_transfer_may_be_there(
+    serve: Serve, store: PartStore, tree: Tree, tmp_path: Path
+) -> None:
+    files = tree(a=10)
+    journal = UploadJournal.open(journal_path(tmp_path / "state", upload_key("faulty", {}, files)))
+    journal.describe("k", "faulty", {}, files)
+    journal.close()
+    with serve() as server:
+        outcome, events, receiver = send_files(server.url, files, tmp_path / "state")
+    outcome.raise_for_failures()
+    assert receiver.calls[0] == "begin"
+    (said,) = [event for event in events if isinstance(event, Retried)]
+    assert (said.why, "may keep an empty transfer" in said.detail) == ("over", True)
+    whole(store, files)
+
+
+@pytest.mark.parametrize("where", ["lease", "journal"])
+def test_a_full_disk_leaves_nothing_that_the_next_process_waits_for(
+    where: str, serve: Serve, store: PartStore, tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = tree(a=10)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def refuse(self: Any, *_: Any, **__: Any) -> None:
+        raise full if where == "lease" else journal_error(full, self.path)
+
+    with serve() as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(*((Journal, "open_with") if where == "lease" else (UploadJournal, "_append")), refuse)
+            with pytest.raises(TransferError, match="No space left"):
+                send_files(server.url, files, tmp_path / "state")
+        assert list((tmp_path / "state" / "uploads").iterdir()) == []
+        assert store.created == 0
+        outcome, events, _ = send_files(server.url, files, tmp_path / "state")
+    outcome.raise_for_failures()
+    assert not [event for event in events if isinstance(event, Retried)]
+
+
 def test_parts_stay_as_they_were_when_the_portal_changes_its_size(
     serve: Serve, store: PartStore, tree: Tree, tmp_path: Path
 ) -> None:
@@ -517,7 +556,7 @@ def test_a_process_on_another_machine_is_waited_for(
     assert len(told) == 1
     assert "another-node" in told[0]
     assert store.created == (0 if how == "sends it" else 1)
-    assert list(path.parent.iterdir()) == []
+    assert [one.suffix for one in path.parent.iterdir()] == ([] if how == "sends it" else [".sent"])
 
 
 def test_who_was_overtaken_stops(
@@ -551,7 +590,7 @@ def test_a_begin_that_fails_leaves_nothing_behind(serve: Serve, store: PartStore
     whole(store, files)
 
 
-def test_sent_again_after_it_was_done_is_another_upload(
+def test_the_engine_itself_sends_again_what_was_done(
     serve: Serve, store: PartStore, tree: Tree, tmp_path: Path
 ) -> None:
     files = tree(a=10)
