@@ -1,7 +1,8 @@
 """Uploads on a local disk: one file per object, filled by parts in any order, and never moved.
 
-A part is first gathered aside, in a nameless file, and copied into its place only when it is whole and wanted: a
-sender that breaks off, lies about a digest or cannot sign never touches bytes that another request was told are safe.
+A part is first gathered aside and put into its place only when it is whole and wanted: a sender that breaks off, lies
+about a digest or cannot sign never touches bytes that another request was told are safe. It is gathered in memory while
+there is some to be had, else in a nameless file.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Final
 
-from packhorse.server.storage import DraftError, Part, Piece, StorageError, StoredFacts
+from packhorse.server.storage import DraftError, Part, PartWriter, Piece, StorageError, StoredFacts
 from packhorse.server.storage.descriptors import closing, read_at, sync_directory, write_at
 from packhorse.server.storage.following import Follower, hash_part
+from packhorse.server.storage.memory import Lent, Memory
 
 __all__ = ["DiskDrafts", "DiskPart"]
 
@@ -34,6 +36,7 @@ class DiskDrafts:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._folder = root / _FOLDER
+        self._memory = Memory()
         self._follower = Follower(lambda key: os.open(self._place(key), os.O_RDONLY | _FLAGS))
 
     def new(self, size: int) -> str:
@@ -50,9 +53,9 @@ class DiskDrafts:
             raise StorageError(f"{place} cannot be made: {error.strerror}") from error
         return key
 
-    def part(self) -> DiskPart:
+    def part(self, length: int | None) -> DiskPart:
         """See :class:`~packhorse.server.storage.Storage`."""
-        return DiskPart(self._folder, self._place)
+        return DiskPart(self._folder, self._place, self._memory.lend(length) if length else None)
 
     def seal(self, key: str, size: int, parts: Sequence[Part], *, modified: float) -> StoredFacts:
         """See :class:`~packhorse.server.storage.Storage`."""
@@ -77,9 +80,9 @@ class DiskDrafts:
         pieces = (Piece(key, 0, size, crc),) if size else ()
         return StoredFacts("objects", size, "", ahead.sha256.hexdigest(), crc, modified, None, pieces)
 
-    def kept(self, key: str, part: Part) -> None:
+    def kept(self, key: str, part: Part, writer: PartWriter) -> None:
         """See :class:`~packhorse.server.storage.Storage`."""
-        self._follower.kept(key, part)
+        self._follower.kept(key, part, writer.share() if isinstance(writer, DiskPart) else None)
 
     def drop(self, key: str) -> None:
         """See :class:`~packhorse.server.storage.Storage`. Only what an upload made can be dropped."""
@@ -98,9 +101,11 @@ class DiskDrafts:
 class DiskPart:
     """See :class:`~packhorse.server.storage.PartWriter`. Small parts stay in memory."""
 
-    def __init__(self, folder: Path, place: Callable[[str], Path]) -> None:
+    def __init__(self, folder: Path, place: Callable[[str], Path], lent: Lent | None = None) -> None:
         self._folder = folder
         self._place = place
+        self._lent = lent
+        self.memory = lent.view if lent is not None else None
         self._held = bytearray()
         self._aside: IO[bytes] | None = None
         self._length = 0
@@ -126,19 +131,36 @@ class DiskPart:
         try:
             descriptor = os.open(self._place(key), os.O_WRONLY | _FLAGS)
             with closing(descriptor):
-                if self._aside is None:
-                    write_at(descriptor, self._held, offset)
-                else:
+                if self._aside is not None:
                     _copy(self._aside.fileno(), descriptor, self._length, offset)
+                else:
+                    write_at(descriptor, self._held if self.memory is None else self.memory, offset)
         except OSError as error:
             raise StorageError(f"{key} cannot be written: {error.strerror}") from error
 
+    def share(self) -> Lent | None:
+        """The part's bytes, if they are in memory, for one more owner."""
+        return self._lent.share() if self._lent is not None else None
+
     def close(self) -> None:
         """See :class:`~packhorse.server.storage.PartWriter`."""
+        lent = self._let_go()
+        if lent is not None:
+            lent.give()
+
+    def abandon(self) -> None:
+        """See :class:`~packhorse.server.storage.PartWriter`."""
+        lent = self._let_go()
+        if lent is not None:
+            lent.drop()
+
+    def _let_go(self) -> Lent | None:
         self._held = bytearray()
         if self._aside is not None:
             self._aside.close()
             self._aside = None
+        lent, self._lent, self.memory = self._lent, None, None
+        return lent
 
 
 def _copy(source: int, target: int, length: int, offset: int) -> None:

@@ -1,8 +1,9 @@
-"""``PUT /file/ID/chunk/OFFSET``: bytes from the network to their place, never a whole chunk in memory (spec §4.3).
+"""``PUT /file/ID/chunk/OFFSET``: bytes from the network to their place (spec §4.3).
 
-Pieces are gathered to 256 KiB; a thread writes them aside while it computes CRC-32, the digest that the sender
-stated and the signature. Only a chunk that is whole, permitted and as it was stated is copied into its place. A chunk
-may come again; after the file is complete, only with the bytes it has.
+A chunk of known length is read into memory while the storage has some to lend. Else its pieces are gathered to 256 KiB
+and written aside, so that however many are under way, what they hold is bounded. A thread computes CRC-32, the digest
+that the sender stated and the signature. Only a chunk that is whole, permitted and as it was stated is put into its
+place. A chunk may come again; after the file is complete, only with the bytes it has.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from isal import isal_zlib
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session, joinedload, lazyload
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from packhorse.server import uploads
 from packhorse.server.api.core import Home, log
@@ -30,6 +31,7 @@ from packhorse.server.db.models import now
 from packhorse.server.filesender.acts import acting
 from packhorse.server.filesender.audit import record
 from packhorse.server.filesender.faults import Fault
+from packhorse.server.intake import read_body
 from packhorse.server.storage import Part, PartWriter, StorageError
 from packhorse.wire.filesender.bodies import written_body
 from packhorse.wire.filesender.crypto import OVERHEAD, ChunkLayout, KeyVersion
@@ -66,6 +68,10 @@ class _Taker:
     def take(self, block: bytearray) -> None:
         """Write and hash one block."""
         self.writer.write(block)
+        self.hash(block)
+
+    def hash(self, block: bytearray | memoryview) -> None:
+        """Hash one block."""
         self.length += len(block)
         self.crc = isal_zlib.crc32(block, self.crc)
         if self._sha256 is not None:
@@ -96,22 +102,17 @@ async def receive(request: Request, asked: Asked) -> Any:
     except Fault:
         await _drain(request, most)
         raise
-    writer = home.storage.part()
+    writer = home.storage.part(length)
+    taker = _Taker(writer, pending, asked.headers.get("x-filesender-digest-sha256"))
     try:
-        taker = _Taker(writer, pending, asked.headers.get("x-filesender-digest-sha256"))
-        held = bytearray()
-        async for piece in request.stream():
-            held += piece
-            if taker.length + len(held) > most:
-                raise Fault("storage_chunk_too_large", {"limit": most})
-            if len(held) >= _GATHER:
-                await run_in_threadpool(taker.take, held)
-                held = bytearray()
-        taker_last = held
+        rest = await (_gathered(request, taker, most) if writer.memory is None else _filled(request, writer.memory))
 
         def end() -> dict[str, Any]:
             try:
-                taker.take(taker_last)
+                if isinstance(rest, bytearray):
+                    taker.take(rest)
+                else:
+                    taker.hash(rest)
                 return _finish(home, asked, pending, place, taker)
             finally:
                 writer.close()  # here: it gives the file's pages back, which takes a while
@@ -120,7 +121,31 @@ async def receive(request: Request, asked: Asked) -> Any:
     except StorageError as error:
         raise _storage_fault(error) from None
     finally:
-        writer.close()
+        writer.abandon()
+
+
+async def _filled(request: Request, memory: memoryview) -> memoryview:
+    """The whole chunk, in memory."""
+    try:
+        got = await read_body(request.scope, request.receive, memory)
+    except ValueError:
+        raise Fault("file_chunk_out_of_bounds") from None
+    if got < len(memory):
+        raise ClientDisconnect
+    return memory
+
+
+async def _gathered(request: Request, taker: _Taker, most: int) -> bytearray:
+    """Everything but the last piece is taken; that one is the result."""
+    held = bytearray()
+    async for piece in request.stream():
+        held += piece
+        if taker.length + len(held) > most:
+            raise Fault("storage_chunk_too_large", {"limit": most})
+        if len(held) >= _GATHER:
+            await run_in_threadpool(taker.take, held)
+            held = bytearray()
+    return held
 
 
 async def _drain(request: Request, most: int) -> None:
@@ -189,7 +214,7 @@ def _finish(home: Home, asked: Asked, pending: Pending, place: _Place, taker: _T
     for attempt in range(_TRIES):
         kept = None
         try:
-            with acting(home) as session:
+            with home.database.turn, acting(home) as session:
                 actor = pending.confirm(session)
                 _check_length(place, taker.length, home.config.filesender.chunk_size + OVERHEAD)
                 sha256 = taker.digest()
@@ -206,7 +231,7 @@ def _finish(home: Home, asked: Asked, pending: Pending, place: _Place, taker: _T
                     uploads.keep_part(session, taker.writer, key, part, sha256=sha256)
                     kept = key
             if kept is not None:
-                home.storage.kept(kept, part)
+                home.storage.kept(kept, part, taker.writer)
             return written_body(place.offset, taker.length)
         except uploads.DraftGoneError:
             if attempt + 1 == _TRIES:
