@@ -20,6 +20,7 @@ from packhorse.server.storage import DraftError, Part, PartWriter, Piece, Storag
 from packhorse.server.storage.descriptors import closing, read_at, sync_directory, write_at
 from packhorse.server.storage.following import Follower, hash_part
 from packhorse.server.storage.memory import Lent, Memory
+from packhorse.server.storage.syncing import Syncer
 
 __all__ = ["DiskDrafts", "DiskPart"]
 
@@ -38,6 +39,7 @@ class DiskDrafts:
         self._folder = root / _FOLDER
         self._memory = Memory()
         self._follower = Follower(lambda key: os.open(self._place(key), os.O_RDONLY | _FLAGS))
+        self._syncer = Syncer(lambda key: os.open(self._place(key), os.O_RDWR | _FLAGS))
 
     def new(self, size: int) -> str:
         """See :class:`~packhorse.server.storage.Storage`. The file is sparse: no space is taken yet."""
@@ -55,13 +57,14 @@ class DiskDrafts:
 
     def part(self, length: int | None) -> DiskPart:
         """See :class:`~packhorse.server.storage.Storage`."""
-        return DiskPart(self._folder, self._place, self._memory.lend(length) if length else None)
+        return DiskPart(self._folder, self._target, self._memory.lend(length) if length else None)
 
     def seal(self, key: str, size: int, parts: Sequence[Part], *, modified: float) -> StoredFacts:
         """See :class:`~packhorse.server.storage.Storage`."""
         place = self._place(key)
         ahead = self._follower.take(key, parts)
         try:
+            self._syncer.settle(key)
             with closing(os.open(place, os.O_RDWR | _FLAGS)) as descriptor:
                 found = os.fstat(descriptor).st_size
                 if found != size:
@@ -83,14 +86,20 @@ class DiskDrafts:
     def kept(self, key: str, part: Part, writer: PartWriter) -> None:
         """See :class:`~packhorse.server.storage.Storage`."""
         self._follower.kept(key, part, writer.share() if isinstance(writer, DiskPart) else None)
+        self._syncer.kept(key, part.length)
 
     def drop(self, key: str) -> None:
         """See :class:`~packhorse.server.storage.Storage`. Only what an upload made can be dropped."""
         self._follower.forget(key)
+        self._syncer.forget(key)
         try:
             self._place(key).unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"{key} cannot be deleted: {error.strerror}") from error
+
+    def _target(self, key: str, offset: int, length: int) -> Path:
+        self._follower.overwritten(key, offset, length)
+        return self._place(key)
 
     def _place(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
@@ -101,9 +110,9 @@ class DiskDrafts:
 class DiskPart:
     """See :class:`~packhorse.server.storage.PartWriter`. Small parts stay in memory."""
 
-    def __init__(self, folder: Path, place: Callable[[str], Path], lent: Lent | None = None) -> None:
+    def __init__(self, folder: Path, target: Callable[[str, int, int], Path], lent: Lent | None) -> None:
         self._folder = folder
-        self._place = place
+        self._target = target
         self._lent = lent
         self.memory = lent.view if lent is not None else None
         self._held = bytearray()
@@ -129,8 +138,8 @@ class DiskPart:
     def keep(self, key: str, offset: int) -> None:
         """See :class:`~packhorse.server.storage.PartWriter`."""
         try:
-            descriptor = os.open(self._place(key), os.O_WRONLY | _FLAGS)
-            with closing(descriptor):
+            length = self._length if self.memory is None else len(self.memory)
+            with closing(os.open(self._target(key, offset, length), os.O_WRONLY | _FLAGS)) as descriptor:
                 if self._aside is not None:
                     _copy(self._aside.fileno(), descriptor, self._length, offset)
                 else:

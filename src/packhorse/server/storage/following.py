@@ -31,10 +31,11 @@ _MOST_HELD: Final = 24 << 20
 
 @dataclass(slots=True)
 class Ahead:
-    """A draft hashed up to ``at``: the parts that were read, and their CRC-32 combined."""
+    """A draft hashed up to ``at``, soon up to ``until``: the parts that were read, and their CRC-32 combined."""
 
     sha256: Any = field(default_factory=hashlib.sha256)
     at: int = 0
+    until: int = 0
     crc: int = 0
     parts: list[Part] = field(default_factory=list)
     waiting: dict[int, Part] = field(default_factory=dict)
@@ -103,6 +104,16 @@ class Follower:
         self._drafts: OrderedDict[str, Ahead] = OrderedDict()
         self._held = _Held()
 
+    def overwritten(self, key: str, offset: int, length: int) -> None:
+        """Bytes are about to be written: whatever comes of that, what was hashed of these no longer counts."""
+        with self._lock:
+            ahead = self._drafts.get(key)
+            if ahead is not None and (
+                offset < ahead.until
+                or any(at < offset + length and at + part.length > offset for at, part in ahead.waiting.items())
+            ):
+                self._spoil(key, ahead)
+
     def kept(self, key: str, part: Part, lent: Lent | None = None) -> None:
         """A part counts from now on. ``lent`` has its bytes; it is given back from here."""
         with self._lock:
@@ -111,8 +122,6 @@ class Follower:
                 ahead = self._drafts[key] = Ahead()
                 if len(self._drafts) > _MOST_DRAFTS:
                     self._spoil(*self._drafts.popitem(last=False))
-            if part.offset < ahead.at:
-                self._spoil(key, ahead)
             if ahead.over:
                 if lent is not None:
                     lent.give()
@@ -188,4 +197,5 @@ class Follower:
                 ahead.busy = False
                 ahead.idle.set()
                 return None
+            ahead.until = part.offset + part.length
             return part, self._held.take(key, part.offset)

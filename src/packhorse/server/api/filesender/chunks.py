@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from isal import isal_zlib
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, bindparam, select, update
 from sqlalchemy.orm import Session, joinedload, lazyload
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -41,6 +41,15 @@ __all__ = ["receive"]
 _GATHER: Final = 256 * 1024
 _QUIET: Final = 60
 _TRIES: Final = 4
+_FILE: Final = (
+    select(TransferFile)
+    .where(TransferFile.id == bindparam("number"))
+    .options(
+        joinedload(TransferFile.transfer).options(
+            lazyload(Transfer.files), lazyload(Transfer.recipients), lazyload(Transfer.user), lazyload(Transfer.guest)
+        )
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,10 +303,7 @@ def _compare(home: Home, file: TransferFile, part: Part) -> None:
 
 def _file(session: Session, number: int) -> TransferFile:
     """A file with its transfer, and nothing else of it: this runs for every chunk."""
-    lean = joinedload(TransferFile.transfer).options(
-        lazyload(Transfer.files), lazyload(Transfer.recipients), lazyload(Transfer.user), lazyload(Transfer.guest)
-    )
-    file = session.scalar(select(TransferFile).where(TransferFile.id == number).options(lean))
+    file = session.scalar(_FILE, {"number": number})
     if file is None:
         raise Fault("file_not_found")
     return file
