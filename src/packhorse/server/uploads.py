@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import CursorResult, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, bindparam, delete, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from packhorse.server.db.engine import Database
@@ -31,6 +31,7 @@ __all__ = [
     "new_draft",
     "parts_of",
     "seal",
+    "unowned",
 ]
 
 
@@ -158,6 +159,22 @@ def seal(session: Session, sealed: Sealed) -> StoredFile | None:
     row = record_file(session, sealed.facts)
     session.execute(delete(Draft).where(Draft.key == sealed.key))
     return row
+
+
+def unowned() -> list[ColumnElement[bool]]:
+    """What holds of a draft that nothing points at.
+
+    Every column with a foreign key to ``drafts.key`` owns drafts, whichever portal's table it is in: so none can be
+    forgotten here. A portal that kept its drafts' keys in another way would lose them.
+    """
+    owners = [
+        column
+        for table in Base.metadata.tables.values()
+        if table is not _PARTS
+        for column in table.columns
+        if any(key.column is _DRAFTS.c.key for key in column.foreign_keys)
+    ]
+    return [~exists().where(column == _DRAFTS.c.key) for column in owners]
 
 
 def _take(session: Session, key: str) -> None:
