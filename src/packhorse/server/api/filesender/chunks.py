@@ -18,7 +18,7 @@ from isal import isal_zlib
 from sqlalchemy import CursorResult, bindparam, select, update
 from sqlalchemy.orm import Session, joinedload, lazyload
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from packhorse.server import uploads
 from packhorse.server.api.core import Home, log
@@ -140,7 +140,7 @@ async def _filled(request: Request, memory: memoryview) -> memoryview:
     except ValueError:
         raise Fault("file_chunk_out_of_bounds") from None
     if got < len(memory):
-        raise ClientDisconnect
+        raise Fault("rest_sanity_check_failed", {"reason": "body", "expected": len(memory), "found": got})
     return memory
 
 
