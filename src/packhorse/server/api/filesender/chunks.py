@@ -9,8 +9,6 @@ place. A chunk may come again; after the file is complete, only with the bytes i
 from __future__ import annotations
 
 import errno
-import hashlib
-import hmac
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,20 +23,19 @@ from packhorse.server.api.core import Home, log
 from packhorse.server.api.filesender.auth import Pending, begin
 from packhorse.server.api.filesender.core import Actor, Asked
 from packhorse.server.api.filesender.rights import may_write, uploading, writer
+from packhorse.server.api.filesender.taking import Taker, filled, gathered
 from packhorse.server.db.files import facts_of
 from packhorse.server.db.filesender import STARTED, UPLOADING, Transfer, TransferFile
 from packhorse.server.db.models import now
 from packhorse.server.filesender.acts import acting
 from packhorse.server.filesender.audit import record
 from packhorse.server.filesender.faults import Fault
-from packhorse.server.intake import read_body
-from packhorse.server.storage import Part, PartWriter, StorageError
+from packhorse.server.storage import Part, StorageError
 from packhorse.wire.filesender.bodies import written_body
 from packhorse.wire.filesender.crypto import OVERHEAD, ChunkLayout, KeyVersion
 
 __all__ = ["receive"]
 
-_GATHER: Final = 256 * 1024
 _QUIET: Final = 60
 _TRIES: Final = 4
 _FILE: Final = (
@@ -63,42 +60,6 @@ class _Place:
     stated: int | None
 
 
-class _Taker:
-    """Takes pieces in; used by one thread at a time."""
-
-    def __init__(self, writer: PartWriter, pending: Pending, digest: str | None) -> None:
-        self.writer = writer
-        self.length = 0
-        self.crc = 0
-        self._signer = pending.signer
-        self._sha256 = None if digest is None else hashlib.sha256()
-        self._stated = digest
-
-    def take(self, block: bytearray) -> None:
-        """Write and hash one block."""
-        self.writer.write(block)
-        self.hash(block)
-
-    def hash(self, block: bytearray | memoryview) -> None:
-        """Hash one block."""
-        self.length += len(block)
-        self.crc = isal_zlib.crc32(block, self.crc)
-        if self._sha256 is not None:
-            self._sha256.update(block)
-        if self._signer is not None:
-            self._signer.body(block)
-
-    def digest(self) -> str | None:
-        """The sha256, where one was stated. Raises :class:`Fault` when it is another one."""
-        if self._sha256 is None or self._stated is None:
-            return None
-        found = self._sha256.hexdigest()
-        stated = self._stated.strip().lower().encode("utf-8", "replace")
-        if not hmac.compare_digest(found.encode(), stated):
-            raise Fault("rest_sanity_check_failed", {"reason": "the bytes have another SHA-256 than was stated"})
-        return found
-
-
 async def receive(request: Request, asked: Asked) -> Any:
     """Take one chunk: ``{"offset", "written"}``. Raises :class:`Fault`."""
     home: Home = request.app.state.home
@@ -112,9 +73,9 @@ async def receive(request: Request, asked: Asked) -> Any:
         await _drain(request, most)
         raise
     writer = home.storage.part(length)
-    taker = _Taker(writer, pending, asked.headers.get("x-filesender-digest-sha256"))
+    taker = Taker(writer, pending, asked.headers.get("x-filesender-digest-sha256"))
     try:
-        rest = await (_gathered(request, taker, most) if writer.memory is None else _filled(request, writer.memory))
+        rest = await (gathered(request, taker, most) if writer.memory is None else filled(request, writer.memory))
 
         def end() -> dict[str, Any]:
             try:
@@ -131,30 +92,6 @@ async def receive(request: Request, asked: Asked) -> Any:
         raise _storage_fault(error) from None
     finally:
         writer.abandon()
-
-
-async def _filled(request: Request, memory: memoryview) -> memoryview:
-    """The whole chunk, in memory."""
-    try:
-        got = await read_body(request.scope, request.receive, memory)
-    except ValueError:
-        raise Fault("file_chunk_out_of_bounds") from None
-    if got < len(memory):
-        raise Fault("rest_sanity_check_failed", {"reason": "body", "expected": len(memory), "found": got})
-    return memory
-
-
-async def _gathered(request: Request, taker: _Taker, most: int) -> bytearray:
-    """Everything but the last piece is taken; that one is the result."""
-    held = bytearray()
-    async for piece in request.stream():
-        held += piece
-        if taker.length + len(held) > most:
-            raise Fault("storage_chunk_too_large", {"limit": most})
-        if len(held) >= _GATHER:
-            await run_in_threadpool(taker.take, held)
-            held = bytearray()
-    return held
 
 
 async def _drain(request: Request, most: int) -> None:
@@ -218,7 +155,7 @@ def _check_length(place: _Place, length: int, most: int) -> None:
         raise Fault("file_chunk_out_of_bounds")
 
 
-def _finish(home: Home, asked: Asked, pending: Pending, place: _Place, taker: _Taker) -> dict[str, Any]:
+def _finish(home: Home, asked: Asked, pending: Pending, place: _Place, taker: Taker) -> dict[str, Any]:
     """The end of a chunk, in a thread: every check, and then the copy."""
     for attempt in range(_TRIES):
         kept = None
