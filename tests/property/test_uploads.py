@@ -112,6 +112,19 @@ def test_a_part_that_was_written_over_and_not_recorded_is_noticed(tmp_path: Path
         storage.seal(key, 2000, parts, modified=1)
 
 
+@pytest.mark.parametrize("memory", [True, False])
+def test_a_part_that_was_given_up_is_not_kept(tmp_path: Path, memory: bool) -> None:
+    storage = DiskStorage(tmp_path)
+    key = storage.new_draft(10)
+    writer = storage.part(10 if memory else None)
+    if not memory:
+        writer.write(b"x" * 10)
+    writer.abandon()
+    with pytest.raises(StorageError, match="given up"):
+        writer.keep(key, 0)
+    assert (tmp_path / key).read_bytes() == bytes(10)
+
+
 def test_a_failed_write_out_fails_the_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A system reports a failed write once: where it is heard ahead of the completion, the completion hears of it."""
 

@@ -118,6 +118,7 @@ class DiskPart:
         self._held = bytearray()
         self._aside: IO[bytes] | None = None
         self._length = 0
+        self._over = False
 
     def write(self, block: bytes | bytearray) -> None:
         """See :class:`~packhorse.server.storage.PartWriter`."""
@@ -137,19 +138,23 @@ class DiskPart:
 
     def keep(self, key: str, offset: int) -> None:
         """See :class:`~packhorse.server.storage.PartWriter`."""
+        memory, aside, held = self.memory, self._aside, self._held  # another thread may abandon the part meanwhile
+        if self._over:
+            raise StorageError("a part was given up before it was kept")
         try:
-            length = self._length if self.memory is None else len(self.memory)
+            length = self._length if memory is None else len(memory)
             with closing(os.open(self._target(key, offset, length), os.O_WRONLY | _FLAGS)) as descriptor:
-                if self._aside is not None:
-                    _copy(self._aside.fileno(), descriptor, self._length, offset)
+                if aside is not None:
+                    _copy(aside.fileno(), descriptor, length, offset)
                 else:
-                    write_at(descriptor, self._held if self.memory is None else self.memory, offset)
+                    write_at(descriptor, held if memory is None else memory, offset)
         except OSError as error:
             raise StorageError(f"{key} cannot be written: {error.strerror}") from error
 
     def share(self) -> Lent | None:
         """The part's bytes, if they are in memory, for one more owner."""
-        return self._lent.share() if self._lent is not None else None
+        lent = self._lent
+        return lent.share() if lent is not None else None
 
     def close(self) -> None:
         """See :class:`~packhorse.server.storage.PartWriter`."""
@@ -164,6 +169,7 @@ class DiskPart:
             lent.drop()
 
     def _let_go(self) -> Lent | None:
+        self._over = True
         self._held = bytearray()
         if self._aside is not None:
             self._aside.close()
