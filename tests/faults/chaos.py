@@ -245,14 +245,14 @@ class Play:
             asked = (one.path, one.origin)  # a wait holds at the host that asks for it
             before = [busy for busy in log if busy.status in (429, 503) and (busy.path, busy.origin) == asked]
             before = [busy for busy in before if busy.started < one.started]
-            # A connection that is reset takes with it what was not read yet.
-            told = [busy for busy in before if busy.outcome == "done" and not self.round.unreadable & {*busy.faults}]
-            if told != before:
-                continue  # "early" may be by a wait that nobody could read
+            if not (one.early and before):
+                continue
             # What "early" means was decided by the last refusal before it.
-            last = max((busy.ended or busy.started for busy in told), default=None)
-            early = one.early and last is not None and last + ON_ITS_WAY < one.started
-            assert not early, f"came before its time: {one}, after {told}"
+            last = max(before, key=lambda busy: busy.started)
+            if last.outcome != "done" or self.round.unreadable & {*last.faults}:
+                continue  # nobody could read that wait: a connection that is reset takes with it what was not read yet
+            on_its_way = one.started <= (last.ended or last.started) + ON_ITS_WAY
+            assert on_its_way, f"came before its time: {one}, after {last}"
 
     def check_kept(self, ran: Ran, held: dict[str, int], already: dict[str, int]) -> None:
         """What an earlier process left is used, all of it (of a weak identity all but the last block)."""

@@ -135,6 +135,7 @@ class Resume(RuleBasedStateMachine):
         gone = type(me)(me.host, me.boot, me.space, 2**22 + 11, "1")
         self.patch.setattr(fetch, "this_process", lambda: gone)
         self.patch.setattr(lease, "STALE_SECONDS", 0.05)
+        self.patch.setattr(lease, "NAMELESS_SECONDS", 0.05)
         self.patch.setattr(lease.Lease.take.__func__, "__kwdefaults__", {"settled": lambda: False, "poll": 0.03})
 
     def teardown(self) -> None:

@@ -1,4 +1,4 @@
-"""Every Python and curl example of the guide that does not concern bulk jobs runs against our server.
+"""Every Python and curl example of the guide runs against our server.
 
 Of the text only import, host, credentials and ids are substituted; what calls an example's function is ours.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sqlite3
 import threading
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,8 +40,12 @@ SPACE = "1. Check Available Space"
 PROGRESS = "2. Use Progress Indicators"
 ORGANIZE = "3. Organize Downloads"
 LOG = "4. Log Downloads"
+BULK = "Create Bulk Download Job"
+BULK_REST = "Using REST API"
+MONITOR = "Monitor Download Status"
+LIFECYCLE = "Download Job Lifecycle"
 
-REFUSALS = {"Authentication Failed": 401, "File Not Found": 404, "Permission Denied": 403}
+REFUSALS = {"Authentication Failed": 401, "File Not Found": 404, "Permission Denied": 403, "Download Expired": 410}
 RUN_HERE = {
     CURL,
     CLIENT,
@@ -58,17 +64,12 @@ RUN_HERE = {
     PROGRESS,
     ORGANIZE,
     LOG,
+    BULK,
+    BULK_REST,
+    MONITOR,
+    LIFECYCLE,
     *REFUSALS,
 }
-BULK_JOBS = {
-    "Create Bulk Download Job",
-    "Using REST API",
-    "Monitor Download Status",
-    "Download Job Lifecycle",
-    "Download Expired",
-}
-"""What concerns bulk jobs: it comes with them."""
-
 FIRST_READS, SECOND_READS = "WT_rep1_R1.fastq.gz", "WT_rep1_R2.fastq.gz"
 OUTPUTS = (
     "multiqc_report.html",
@@ -121,9 +122,8 @@ def signed_in(demo: Demo) -> str:
     )
 
 
-def test_every_example_is_run_here_or_waits_for_bulk_jobs(guide: dict[str, Example]) -> None:
-    assert set(guide) == RUN_HERE | BULK_JOBS
-    assert not RUN_HERE & BULK_JOBS
+def test_every_example_is_run_here(guide: dict[str, Example]) -> None:
+    assert set(guide) == RUN_HERE
     assert sum(example.kind == "python" for example in guide.values()) >= 17
 
 
@@ -219,6 +219,46 @@ def test_batch_project(
     folder = work / "projects" / "T_cell_activation"
     assert (folder / "WT_rep1" / FIRST_READS).read_bytes() == originals[FIRST_READS]
     assert (folder / "WT_rep2" / "WT_rep2_R1.fastq.gz").read_bytes() == originals["WT_rep2_R1.fastq.gz"]
+
+
+def test_bulk_job(guide: dict[str, Example], run: Run, work: Path, demo: Demo, originals: dict[str, bytes]) -> None:
+    done = run(f"{signed_in(demo)}{guide[BULK].text}\n{guide[MONITOR].text}")
+    created, state, ready = done.stdout.splitlines()[:3]
+    assert re.fullmatch(r"Download job created: [0-9a-f-]{36}", created)
+    assert state == "Status: completed"  # nothing has to be built
+    assert ready.startswith(f"Ready to download: {demo.base}/downloads/")
+    with zipfile.ZipFile(work / "dataset.zip") as opened:
+        assert opened.testzip() is None
+        assert {name: opened.read(name) for name in opened.namelist()} == {
+            name: originals[name] for name in (FIRST_READS, SECOND_READS, "WT_rep2_R1.fastq.gz")
+        }
+
+
+def expired_job(demo: Demo, token: str) -> str:
+    """A job that was completed more than a day ago."""
+    body = json.dumps({"data_ids": [789]}).encode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    with urllib.request.urlopen(urllib.request.Request(f"{demo.base}/downloads", body, headers), timeout=20) as answer:
+        job_id = str(json.load(answer)["id"])
+    with sqlite3.connect(demo.home / "packhorse.db", timeout=30) as database:
+        database.execute("UPDATE bulk_jobs SET finished = finished - 90000 WHERE id = ?", (job_id,))
+    database.close()
+    return job_id
+
+
+def test_a_bulk_job_that_is_over(guide: dict[str, Example], run: Run, demo: Demo, token: str) -> None:
+    job_id = expired_job(demo, token)
+    asked = f"{signed_in(demo)}job = client.get_download_status({job_id!r})\n{guide[MONITOR].text}"
+    assert run(asked).stdout.strip() == "Download failed: Download link has expired"
+
+
+def test_bulk_job_by_rest(guide: dict[str, Example], run: Run, demo: Demo, token: str) -> None:
+    text = substituted(guide[BULK_REST], {"https://api.flow.bio": demo.base, "<token>": token})
+    job = json.loads(run(text, argv=("sh", "-e")).stdout)
+    assert job["name"] == "my_dataset.zip"
+    states = set(re.findall(r"\b(pending|processing|completed|expired|failed)\b", guide[LIFECYCLE].text.lower()))
+    assert job["status"] in states
+    assert get(job["download_url"], token)[0] == 200
 
 
 def test_parallel(guide: dict[str, Example], run: Run, work: Path, demo: Demo, originals: dict[str, bytes]) -> None:
@@ -342,6 +382,7 @@ def test_refusals_are_the_guide_s_bodies(guide: dict[str, Example], demo: Demo, 
         401: (f"789/{FIRST_READS}", "not.a.token"),
         403: (f"789/{FIRST_READS}", other),
         404: ("999999/no.gz", token),
+        410: (expired_job(demo, token), token),
     }[REFUSALS[key]]
     status, body = get(f"{demo.base}/downloads/{name}", credential)
     assert status == REFUSALS[key]

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from packhorse import __version__
 from packhorse.server import chores as _chores  # noqa: F401 - declares the periodic jobs
-from packhorse.server.api import data, executions, projects, samples, search, signin
+from packhorse.server.api import bulk, data, executions, projects, samples, search, signin
 from packhorse.server.api.core import Home, Refusal, refusal_answer
 from packhorse.server.api.filesender import download as filesender_download
 from packhorse.server.api.filesender import pages as filesender_pages
@@ -65,6 +65,7 @@ def create_app(config: ServerConfig) -> Starlette:
 
     flow_routes = [
         *signin.routes,
+        *bulk.routes,
         *data.routes,
         *samples.routes,
         *projects.routes,

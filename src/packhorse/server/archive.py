@@ -19,7 +19,17 @@ from packhorse.wire.archives import ArchiveLayout, Span
 from packhorse.wire.tar import TarEntry, TarLayout
 from packhorse.wire.zip import ZipEntry, ZipLayout
 
-__all__ = ["ArchiveEntry", "ArchiveReader", "Refuse", "tar_answer", "zip_answer"]
+__all__ = [
+    "Archive",
+    "ArchiveEntry",
+    "ArchiveReader",
+    "Refuse",
+    "archive_answer",
+    "tar_answer",
+    "tar_archive",
+    "zip_answer",
+    "zip_archive",
+]
 
 Refuse = Callable[[int, Mapping[str, str]], ASGIApp]
 """A status (412, 416, 503) and headers: the answer in the words of the portal that is asked."""
@@ -40,6 +50,36 @@ class ArchiveEntry:
     modified: float
 
 
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Files laid out as an archive, to be answered from as often as is asked."""
+
+    layout: ArchiveLayout
+    entries: Sequence[ArchiveEntry]
+    tag: str
+
+
+def zip_archive(entries: Iterable[ArchiveEntry]) -> Archive:
+    """These files as a stored ZIP. Names that are unsafe or taken are changed
+    (:func:`~packhorse.wire.filenames.archive_names`). No entry at all is an empty ZIP. Raises ``ValueError``."""
+    held = list(entries)
+    rows = [ZipEntry(entry.name, entry.facts.size, int(entry.facts.crc32, 16), entry.modified) for entry in held]
+    return _tagged(ZipLayout(rows), held)
+
+
+def tar_archive(entries: Iterable[ArchiveEntry]) -> Archive:
+    """The same as :func:`zip_archive` for a tar."""
+    held = list(entries)
+    rows = [TarEntry(entry.name, entry.facts.size, entry.modified, entry.facts.crc32) for entry in held]
+    return _tagged(TarLayout(rows), held)
+
+
+def _tagged(layout: ArchiveLayout, entries: Sequence[ArchiveEntry]) -> Archive:
+    # CRCs alone would let two files of one size and date pass for each other once in four thousand million times
+    told = "\n".join([layout.fingerprint, *(entry.facts.sha256 for entry in entries)])
+    return Archive(layout, entries, hashlib.sha256(told.encode()).hexdigest())
+
+
 def zip_answer(
     entries: Iterable[ArchiveEntry],
     filename: str,
@@ -49,20 +89,12 @@ def zip_answer(
     media_type: str = "application/zip",
     refuse: Refuse | None = None,
 ) -> ASGIApp:
-    """A stored ZIP of these files, as the request's Range and conditions ask. ``request_headers`` has lower-case names.
-
-    Names that are unsafe or taken are changed (:func:`~packhorse.wire.filenames.archive_names`). No entry at all is an
-    empty ZIP.
-    """
-    held = list(entries)
+    """A stored ZIP of these files (see :func:`zip_archive` and :func:`archive_answer`)."""
     try:
-        rows = [ZipEntry(entry.name, entry.facts.size, int(entry.facts.crc32, 16), entry.modified) for entry in held]
-        layout = ZipLayout(rows)
+        archive = zip_archive(entries)
     except ValueError as error:
         return _unusable(error, refuse)
-    return _answer(
-        layout, held, storage, filename=filename, media_type=media_type, asked=request_headers, refuse=refuse
-    )
+    return archive_answer(archive, filename, request_headers, storage, media_type=media_type, refuse=refuse)
 
 
 def tar_answer(
@@ -74,16 +106,12 @@ def tar_answer(
     media_type: str = "application/x-tar",
     refuse: Refuse | None = None,
 ) -> ASGIApp:
-    """The same as :func:`zip_answer` for a tar."""
-    held = list(entries)
+    """A tar of these files (see :func:`tar_archive` and :func:`archive_answer`)."""
     try:
-        rows = [TarEntry(entry.name, entry.facts.size, entry.modified, entry.facts.crc32) for entry in held]
-        layout = TarLayout(rows)
+        archive = tar_archive(entries)
     except ValueError as error:
         return _unusable(error, refuse)
-    return _answer(
-        layout, held, storage, filename=filename, media_type=media_type, asked=request_headers, refuse=refuse
-    )
+    return archive_answer(archive, filename, request_headers, storage, media_type=media_type, refuse=refuse)
 
 
 def _unusable(error: ValueError, refuse: Refuse | None) -> ASGIApp:
@@ -95,28 +123,27 @@ def _plainly(status: int, headers: Mapping[str, str]) -> ASGIApp:
     return PlainTextResponse(_WORDS[status] + "\n", status, {**headers, "cache-control": "no-store"})
 
 
-def _answer(
-    layout: ArchiveLayout,
-    entries: Sequence[ArchiveEntry],
+def archive_answer(
+    archive: Archive,
+    filename: str,
+    request_headers: Mapping[str, str],
     storage: Storage,
     *,
-    filename: str,
-    media_type: str,
-    asked: Mapping[str, str],
-    refuse: Refuse | None,
+    media_type: str = "application/zip",
+    refuse: Refuse | None = None,
 ) -> ASGIApp:
+    """An archive's bytes, as the request's Range and conditions ask. ``request_headers`` has lower-case names."""
     refused = refuse or _plainly
-    # CRCs alone would let two files of one size and date pass for each other once in four thousand million times
-    tag = hashlib.sha256("\n".join([layout.fingerprint, *(entry.facts.sha256 for entry in entries)]).encode())
+    layout, entries = archive.layout, archive.entries
     whole = Representation(
         size=layout.size,
-        etag=http.ETag(f"archive-{tag.hexdigest()}"),
+        etag=http.ETag(f"archive-{archive.tag}"),
         modified=max((entry.modified for entry in entries), default=None),
         name=filename,
         media_type=media_type,
         date_decides=False,
     )
-    plan = plan_bytes(whole, asked)
+    plan = plan_bytes(whole, request_headers)
     if plan.status == 304:
         return Response(status_code=304, headers=dict(plan.headers))
     if plan.part is None:

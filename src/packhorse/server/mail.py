@@ -18,13 +18,13 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, make_msgid
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from packhorse.errors import UsageError
 from packhorse.server.config import MailSettings
+from packhorse.server.db.engine import after_commit
 from packhorse.server.db.letters import QueuedLetter
 
 __all__ = ["AFTER_POST", "GIVE_UP", "SENDING_LIMIT", "Letter", "build", "check_address", "post", "wait_after"]
@@ -108,14 +108,7 @@ def post(session: Session, letter: Letter) -> None:
     wake = session.info.get(AFTER_POST)
     if wake is not None and not session.info.get("letters posted"):
         session.info["letters posted"] = True
-        event.listen(session, "after_commit", lambda _session: _woken(wake), once=True)
-
-
-def _woken(wake: Any) -> None:
-    try:
-        wake()
-    except Exception:  # the act is done and the letter is safe; the periodic job takes it
-        log.exception("the delivery of letters could not be started")
+        after_commit(session, wake)  # should that fail, the periodic job takes the letter
 
 
 def build(letter: QueuedLetter, settings: MailSettings, sender: str) -> EmailMessage:

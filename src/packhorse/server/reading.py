@@ -1,5 +1,8 @@
 """The ``[server]`` tables of the settings file::
 
+[server]
+database = "postgresql://packhorse@db.example.org/packhorse"   # else SQLite in the home; or PACKHORSE_DATABASE
+
 [server.mail]
 host = "smtp.example.org"               # without one, letters become files in the home's outbox
 port = 587                              # else the usual one of security
@@ -39,8 +42,10 @@ def read_server(settings: Settings) -> dict[str, Any]:
     Raises :class:`SettingsError` with the file and the key.
     """
     reader = Reader(settings.file)
-    reader.only(settings.server, ("mail", "filesender"), "server.")
+    reader.only(settings.server, ("database", "mail", "filesender"), "server.")
+    named = settings.environ.get("PACKHORSE_DATABASE") or reader.text(settings.server, "database", "server.")
     return {
+        "database_url": named or None,
         "mail": _mail(reader, reader.table(settings.server, "mail"), settings.environ),
         "filesender": _filesender(reader, reader.table(settings.server, "filesender")),
     }

@@ -21,10 +21,12 @@ from packhorse.transfer.job import Job
 from packhorse.transfer.options import PlacedFile
 from packhorse.transfer.pile import Pile, Result, SmallFile
 
-__all__ = ["BATCH_FILES", "BATCH_SECONDS", "Batches", "SmallFile"]
+__all__ = ["BATCH_BYTES", "BATCH_FILES", "BATCH_SECONDS", "Batches", "SmallFile"]
 
 BATCH_FILES: Final = 256
 BATCH_SECONDS: Final = 1.0
+BATCH_BYTES: Final = 512 * 1024
+"""For each connection: so much may wait for its name, and be lost to a kill."""
 WRITERS: Final = 4
 Report = Callable[[SmallFile, PlacedFile | PackhorseError], None]
 
@@ -46,6 +48,7 @@ class Batches:
         self._report = report
         self._loop = asyncio.get_running_loop()
         self._most = _batch_files()
+        self.most_bytes = BATCH_BYTES * (job.options.jobs or job.network.settings.max_connections)
         self._pile: Pile | None = Pile(job)  # None: the file system is slow
         self._slow = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -111,7 +114,7 @@ class Batches:
         pile.write(file)
         took = time.perf_counter() - began
         self._slow = self._slow + 1 if took > _SLOW else max(0.0, self._slow - 0.25)
-        if len(pile.written) >= self._most or self._slow >= _SLOW_MOST:
+        if len(pile.written) >= self._most or pile.weight >= self.most_bytes or self._slow >= _SLOW_MOST:
             self._place_here()
         elif self._timer is None:
             self._timer = self._loop.call_later(BATCH_SECONDS, self._place_here)
@@ -172,7 +175,7 @@ class _Writer:
                 handful = _FLUSH
             for file in handful or ():
                 pile.write(file)
-                if len(pile.written) >= self._most:
+                if len(pile.written) >= self._most or pile.weight >= self._batches.most_bytes // WRITERS:
                     self._place(pile)
             if handful:
                 self._tell(pile)

@@ -41,6 +41,7 @@ from packhorse.transfer.preflight import check_room, look
 from packhorse.transfer.select import select
 from packhorse.transfer.small import SMALL, Large, Unmodified, fetch_small
 from packhorse.transfer.sweep import sweep
+from packhorse.transfer.together import together
 
 __all__ = ["get", "plan"]
 
@@ -187,6 +188,9 @@ async def get(
         if options.check_space:
             room = await loop.run_in_executor(pool, look, destination)
             check_room(remaining, sum(map(_to_fetch, rows)), room, destination)
+        wanted = [row for row in rows if row.action in ("fetch", "resume")]
+        for row, task in zip(wanted, await together([row.task for row in wanted], options.bulk), strict=True):
+            row.task = task
         run.files = len(rows)
         sizes = [row.entry.size if row.entry else row.task.item.size for row in rows]
         run.size = None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)

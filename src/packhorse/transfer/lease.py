@@ -24,6 +24,7 @@ from packhorse.transfer.journal import Journal, JournalState, Owner, read_journa
 
 __all__ = [
     "BEAT_SECONDS",
+    "NAMELESS_SECONDS",
     "STALE_SECONDS",
     "Lease",
     "Witness",
@@ -39,6 +40,9 @@ T = TypeVar("T")
 
 BEAT_SECONDS: Final = 10.0
 STALE_SECONDS: Final = 90.0
+NAMELESS_SECONDS: Final = 10.0
+"""How long a journal may stand without a name: whoever lives writes its name at once, and one that did not may have
+been killed before it could."""
 _HEADER_SECONDS: Final = 0.3
 """How long a process may take from the creation of a journal to the line that says whose it is."""
 _MAX_BEATEN: Final = 20
@@ -101,15 +105,16 @@ class Witness:
 def judge_owner(
     witness: Witness, me: Owner, started: Callable[[int], str | None] = process_start
 ) -> Literal["gone", "perhaps alive"]:
-    """Whether an owner let go, is surely dead, or is taken for dead because its journal stood still for 90 s.
+    """Whether an owner let go, is surely dead, or is taken for dead because its journal stood still for 90 s (10 s
+    where it does not say whose it is).
 
     Same host and same pid namespace: another boot, no such pid, or another start time prove death. Elsewhere only
     the heartbeat tells. An owner that was merely asleep can do no harm: it rewrites equal bytes, and stops when it
     sees the next number.
     """
-    if witness.released or witness.unmoved >= STALE_SECONDS:
-        return "gone"
     owner = witness.owner
+    if witness.released or witness.unmoved >= (STALE_SECONDS if owner is not None else NAMELESS_SECONDS):
+        return "gone"
     if owner is not None and owner.host == me.host:
         if owner.boot != me.boot:
             return "gone"

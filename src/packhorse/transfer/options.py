@@ -25,7 +25,8 @@ class GetOptions:
     """How to get. ``jobs`` caps the connections per host; ``limit_rate`` in bytes per second for the whole job.
 
     ``require``: the weakest proof that counts as done; ``NONE`` also turns hashing off. ``retries`` counts tries
-    without progress, after the first. ``receipt``: also make the digests that a manifest wants.
+    without progress, after the first. ``receipt``: also make the digests that a manifest wants. ``bulk``: fetch many
+    files out of an archive, where the portal makes one; ``None`` leaves it to the portal.
     """
 
     layout: Layout = "plain"
@@ -40,6 +41,7 @@ class GetOptions:
     receipt: bool = False
     connections: int | None = None
     check_space: bool = True
+    bulk: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,13 +56,14 @@ class _Written:
 
 
 class Pile:
-    """``written`` files wait for their names since ``opened`` (``time.monotonic()``); ``results`` and ``freed`` (bytes
-    no longer in memory) are for the caller to take."""
+    """``written`` files, of ``weight`` bytes, wait for their names since ``opened`` (``time.monotonic()``);
+    ``results`` and ``freed`` (bytes no longer in memory) are for the caller to take."""
 
     def __init__(self, job: Job) -> None:
         self.written: list[_Written] = []
         self.results: list[Result] = []
         self.freed = 0
+        self.weight = 0
         self.opened = 0.0
         self._job = job
         self._durable = job.options.durability == "full"
@@ -103,6 +104,7 @@ class Pile:
         if not self.written:
             self.opened = time.monotonic()
         self.written.append(_Written(file, descriptor, path, folder, entry, proof))
+        self.weight += file.size
 
     def _prove(self, file: SmallFile) -> Proof:
         item, options = file.task.item, self._job.options
@@ -141,7 +143,7 @@ class Pile:
 
     def place(self) -> None:
         """Make all that is written durable, note it in the ledger, and give it its names."""
-        written, self.written = self.written, []
+        written, self.written, self.weight = self.written, [], 0
         if not written:
             return
         try:

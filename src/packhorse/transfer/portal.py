@@ -6,7 +6,7 @@ verifying or naming is written in a portal.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ from packhorse.model import ByteRange, Identity, Item
 from packhorse.net.message import HeaderValue, Request, ResponseHead
 from packhorse.wire.http import ContentRange
 
-__all__ = ["Codec", "Entry", "Locator", "Portal"]
+__all__ = ["Codec", "Entry", "Gathers", "Locator", "Portal"]
 
 
 class Codec(Protocol):
@@ -130,3 +130,17 @@ class Portal(Protocol):
 
     async def aclose(self) -> None:
         """Give back what it holds."""
+
+
+@runtime_checkable
+class Gathers(Protocol):
+    """A portal that can serve many items out of one object, which it makes ready first (a ZIP)."""
+
+    gathers_above: int
+    """Above how many items it advises that by itself."""
+
+    async def gather(self, items: Sequence[Item], *, wished: bool) -> list[Item]:
+        """Make ready what can be; ``locate`` then leads there. The same items, in order, with what is stated of them.
+
+        ``wished``: a person asked for it. What cannot be gathered is fetched one by one.
+        """

@@ -8,7 +8,6 @@ from __future__ import annotations
 import email
 import email.policy
 import itertools
-import socket
 import stat
 import threading
 import time
@@ -26,8 +25,9 @@ from sqlalchemy import select, update
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # aiosmtpd's own, at import
-    from aiosmtpd.controller import Controller
     from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
+
+from tests.mailserver import MailServer, free_port
 
 from packhorse.errors import SettingsError, UsageError
 from packhorse.server.api.core import Home
@@ -70,17 +70,6 @@ class Receiver:
         return "250 OK"
 
 
-class Loopback(Controller):
-    def factory(self) -> SMTP:
-        return SMTP(self.handler, **self.SMTP_kwargs)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def receiver() -> Receiver:
     return Receiver()
@@ -89,7 +78,7 @@ def receiver() -> Receiver:
 @pytest.fixture
 def port(receiver: Receiver) -> Iterator[int]:
     number = free_port()
-    controller = Loopback(receiver, hostname="127.0.0.1", port=number, enable_SMTPUTF8=True)
+    controller = MailServer(receiver, hostname="127.0.0.1", port=number, enable_SMTPUTF8=True)
     controller.start()
     yield number
     controller.stop()
@@ -237,7 +226,7 @@ def test_a_name_that_is_not_ascii_gets_its_mail(home: Home, receiver: Receiver, 
 
 def test_a_server_that_cannot_take_such_a_name(home: Home, receiver: Receiver) -> None:
     number = free_port()
-    controller = Loopback(receiver, hostname="127.0.0.1", port=number, enable_SMTPUTF8=False)
+    controller = MailServer(receiver, hostname="127.0.0.1", port=number, enable_SMTPUTF8=False)
     controller.start()
     try:
         posted(home, letter(to="zoë@lab.example"), letter())
@@ -294,7 +283,7 @@ def test_a_server_that_is_down_and_comes_up(home: Home, receiver: Receiver, capl
         assert way.deliver() == 0
     assert [state for state, _ in states(home)] == [QUEUED, QUEUED]
     assert caplog.text.count("the mail server cannot be used") == 1  # said once
-    controller = Loopback(receiver, hostname="127.0.0.1", port=number)
+    controller = MailServer(receiver, hostname="127.0.0.1", port=number)
     controller.start()
     try:
         assert way.deliver() == 2  # nobody had to wait for the server's fault
@@ -401,7 +390,7 @@ class Login:
 def test_starttls_and_password(home: Home, receiver: Receiver, tmp_path: Path) -> None:
     context, cert = server_context(tmp_path, "127.0.0.1")
     number = free_port()
-    controller = Loopback(
+    controller = MailServer(
         receiver, hostname="127.0.0.1", port=number, tls_context=context, require_starttls=True,
         authenticator=Login(), auth_required=True,
     )  # fmt: skip

@@ -20,7 +20,13 @@ def load(tmp_path: Path, text: str, **environ: str) -> dict[str, object]:
 
 
 def test_nothing_means_the_defaults(tmp_path: Path) -> None:
-    assert load(tmp_path, "") == {"mail": MailSettings(), "filesender": FileSenderSettings()}
+    assert load(tmp_path, "") == {"database_url": None, "mail": MailSettings(), "filesender": FileSenderSettings()}
+
+
+def test_the_database_of_the_file_and_of_the_environment(tmp_path: Path) -> None:
+    text = '[server]\ndatabase = "postgresql://packhorse@db.example.org/packhorse"'
+    assert load(tmp_path, text)["database_url"] == "postgresql://packhorse@db.example.org/packhorse"
+    assert load(tmp_path, text, PACKHORSE_DATABASE="sqlite:///x.db")["database_url"] == "sqlite:///x.db"
 
 
 def test_everything(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ _LAYOUTS = {"plain": "plain", "organized": "organized", "organised": "organized"
 @click.option("--receipt", "receipts", multiple=True,
               type=click.Choice(["sha256", "md5"]), metavar="[sha256|md5]",
               help="Write SHA256SUMS (or MD5SUMS) into the destination.")  # fmt: skip
+@click.option("--bulk/--no-bulk", default=None,
+              help="Out of an archive that the server makes, or one by one. Flow: --bulk above 100 files.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace files of the same name that are something else.")
 @click.option("--jobs", "-j", type=click.IntRange(1, 256), metavar="N", help="At most N connections per host.")
 @click.option(
@@ -110,7 +112,7 @@ class _Asked:
 
 
 def _overrides(given: dict[str, Any], *, receipt: bool) -> dict[str, Any]:
-    overrides = {name: value for name, value in given.items() if value not in (None, False, ())}
+    overrides = {name: value for name, value in given.items() if value not in (None, False, ()) or name == "bulk"}
     if "layout" in overrides:
         overrides["layout"] = _LAYOUTS[overrides["layout"]]
     if "require" in overrides:

@@ -63,7 +63,7 @@ def serve_command(
 ) -> int:
     """Run a portal of your own: Flow's API below /api, FileSender's at /. SIGTERM or Ctrl-C ends it cleanly.
 
-    Limits and all about mail may stand in the settings file, in [server.filesender] and [server.mail].
+    Limits, mail and the database may stand in the settings file, in [server.filesender], [server.mail] and [server].
     """
     from packhorse.server.config import ServerConfig
     from packhorse.server.reading import read_server

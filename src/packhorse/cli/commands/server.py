@@ -25,8 +25,9 @@ _home = click.option("--home", type=click.Path(path_type=Path, file_okay=False),
 
 def _config(state: State, home: Path | None) -> ServerConfig:
     from packhorse.server.config import ServerConfig
+    from packhorse.server.reading import read_server
 
-    return ServerConfig(home=server_home(state, home))
+    return ServerConfig(home=server_home(state, home), **read_server(state.settings))
 
 
 @click.group("server", cls=Group)

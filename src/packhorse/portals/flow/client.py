@@ -9,8 +9,9 @@ Client('http://127.0.0.1:8000/api')
 from __future__ import annotations
 
 import os
+import re
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
@@ -21,6 +22,7 @@ from packhorse.net.redact import show_url
 from packhorse.net.redirect import same_origin
 from packhorse.net.settings import NetSettings
 from packhorse.portals.context import PortalContext
+from packhorse.portals.flow.bulk import create, job_fields, status
 from packhorse.portals.flow.compat import as_requests_error
 from packhorse.portals.flow.listing import sample_files, whole_samples
 from packhorse.portals.flow.portal import FlowPortal
@@ -170,6 +172,17 @@ class Client:
     def search(self, query: str, **params: str) -> Record:
         """Whatever matches a text: ``results.samples``, ``.projects``, ``.executions``, ``.data``."""
         return Record(self._call(self._attached().api.get("search", [("q", query), *params.items()])))
+
+    def create_bulk_download(self, data_ids: Sequence[int | str], name: str = "") -> Record:
+        """Ask for an archive of data files: a job with ``id`` and ``status`` (guide, "Create Bulk Download Job")."""
+        ids = [_number(one) for one in data_ids]
+        return Record(job_fields(self._call(create(self._attached().api, ids, name))))
+
+    def get_download_status(self, job_id: str) -> Record:
+        """How a job is: ``status``, ``progress`` (0 to 100), ``download_url`` when completed, else ``error``."""
+        if not re.fullmatch(r"[0-9A-Za-z-]{1,64}", job_id):
+            raise UsageError(f"{job_id[:40]!r} is no download job")
+        return Record(job_fields(self._call(status(self._attached().api, job_id))))
 
     def _sample(self, sample: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Record:
         return Record({**sample, "data": [self._file(row) for row in rows]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from packhorse.credentials.ladder import Answer, climb
@@ -15,6 +15,7 @@ from packhorse.net.redact import show_url
 from packhorse.net.transport import Network
 from packhorse.portals.context import PortalContext
 from packhorse.portals.flow.api import FlowApi
+from packhorse.portals.flow.bulk import ADVISED, Bulk
 from packhorse.portals.flow.listing import project_samples, sample_files, whole_samples, with_digests
 from packhorse.portals.flow.places import KINDS, Place, parse_place
 from packhorse.portals.flow.refusals import wrong_base
@@ -50,6 +51,8 @@ class FlowPortal:
     def __init__(self, context: PortalContext) -> None:
         self.remote = context.remote.name
         self.api = FlowApi(context)
+        self.bulk = Bulk(self.api, context.notify)
+        self.gathers_above = ADVISED
 
     def attach(self, network: Network) -> None:
         """Go on over another network (a fork needs a new one), with the same credentials."""
@@ -225,8 +228,15 @@ class FlowPortal:
 
     # Bytes.
 
+    async def gather(self, items: Sequence[Item], *, wished: bool) -> list[Item]:
+        """See :class:`~packhorse.transfer.portal.Gathers`."""
+        return await self.bulk.gather(items, wished=wished)
+
     async def locate(self, item: Item) -> Locator:
-        """``/downloads/<id>/<name>``, or ``/executions/<id>/<path>`` for outputs without a Data id."""
+        """``/downloads/<id>/<name>``, or ``/executions/<id>/<path>`` for outputs without a Data id; a slice of an
+        archive for what was gathered."""
+        if self.bulk.holds(item):
+            return await self.bulk.locate(item)
 
         def check(head: ResponseHead) -> None:
             if _is_shell(head, item):

@@ -130,9 +130,11 @@ def endpoint(
     download: bool = False,
     body: bool = False,
     write: bool = False,
+    heavy: bool = False,
 ) -> Endpoint:
     """Wrap a handler. ``auth="none"`` ignores ``Authorization`` altogether; ``download`` also takes the caller from
-    ``?token=`` and the refresh cookie; ``body`` reads a JSON object; ``write`` commits when the handler returns."""
+    ``?token=`` and the refresh cookie; ``body`` reads a JSON object; ``write`` commits when the handler returns;
+    ``heavy`` is a download that may take long to find."""
 
     def work(request: Request, sent: Mapping[str, Any]) -> ASGIApp:
         home: Home = request.app.state.home
@@ -151,7 +153,7 @@ def endpoint(
     async def run(request: Request) -> ASGIApp:
         try:
             sent = await _json_object(request) if body else {}
-            if download and request.app.state.home.database.embedded:
+            if download and not heavy and request.app.state.home.database.embedded:
                 # a read of SQLite takes less time than the way into a thread and back; many small files double in speed
                 return work(request, sent)
             return await run_in_threadpool(work, request, sent)

@@ -18,6 +18,8 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self
 
+from packhorse.testing.closing import end_server
+
 _PIECE = 16 * 1024
 _SEGMENT = 1448
 
@@ -125,12 +127,7 @@ class LinkProxy:
 
     async def _shut(self) -> None:
         if hasattr(self, "_server"):
-            self._server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # transports close their sockets in the loop's next turn
+            await end_server(self._server)
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = self._loop.create_task(self._carry(reader, writer))

@@ -12,17 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # aiosmtpd's own, at import
-    from aiosmtpd.controller import Controller
+from tests.mailserver import MailServer, free_port
 
 from packhorse.server import chores, delivery
 from packhorse.server.api.core import Home
@@ -281,10 +277,8 @@ class Refusing:
 
 
 def test_the_sender_sees_that_a_mail_could_not_be_delivered(site: Callable[..., Site]) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    controller = Controller(Refusing(), hostname="127.0.0.1", port=port)
+    port = free_port()
+    controller = MailServer(Refusing(), hostname="127.0.0.1", port=port)
     controller.start()
     try:
         fs = site({"mail": MailSettings(host="127.0.0.1", port=port)}).user()

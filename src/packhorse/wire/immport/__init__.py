@@ -1,0 +1,1 @@
+"""What ImmPort clients and servers agree on byte for byte (spec immport)."""
