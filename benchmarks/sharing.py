@@ -29,6 +29,7 @@ PEER = ("filesender-client==2.1.2", "typer==0.20.0")
 MIB = 1 << 20
 GOALS = {"upload": 2.5, "download": 4.0}
 PEAK = 150
+TOUCH = 3 << 30  # bytes of memory that the machine has at hand before each run: what the server and the client write to
 EIGHT = ("--jobs", "8")
 
 
@@ -69,7 +70,8 @@ def place(folder: Path, size: int, seed: int) -> Iterator[Place]:
     with file.open("wb") as out:
         for _ in range(size // MIB):
             out.write(draw.randbytes(MIB))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PACKHORSE_", "FILESENDER_"))}
+    # nothing that would keep an interpreter from using its compiled modules, as those of an installed program are
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     environ = {**kept, "PACKHORSE_HOME": str(folder / "client"), "HOME": str(folder), "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-m", "packhorse.cli", "serve", "--demo", "--port", "0", "--ready-json"]
     with subprocess.Popen([*command, "--home", str(folder / "home")], env=environ, stdout=subprocess.PIPE) as server:
@@ -91,7 +93,7 @@ def place(folder: Path, size: int, seed: int) -> Iterator[Place]:
 def timed(here: Place, argv: list[str], log: Path) -> dict[str, Any]:
     """One run: wall time (s), CPU (s), peak memory (MiB). Raises ``RuntimeError`` when it failed."""
     job = {
-        "commands": [argv], "environment": dict(here.environ), "log": str(log), "timeout": 300, "touch": 0,
+        "commands": [argv], "environment": dict(here.environ), "log": str(log), "timeout": 300, "touch": TOUCH,
         "sync": str(here.folder),
     }  # fmt: skip
     done = subprocess.run(

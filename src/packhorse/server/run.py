@@ -24,6 +24,7 @@ import uvicorn
 from packhorse.errors import PackhorseError, SettingsError, UsageError
 from packhorse.server.app import create_app
 from packhorse.server.config import ServerConfig
+from packhorse.server.intake import IntakeProtocol
 
 __all__ = ["Ready", "main", "serve"]
 
@@ -114,7 +115,7 @@ def _uvicorn_config(config: ServerConfig) -> uvicorn.Config:
     app = create_app(config)
     settings = uvicorn.Config(
         app,
-        http="h11",
+        http=IntakeProtocol,
         loop="asyncio",
         ws="none",
         lifespan="on",

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import CursorResult, delete, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, bindparam, delete, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from packhorse.server.db.engine import Database
 from packhorse.server.db.files import record_file
 from packhorse.server.db.filesender import Draft, DraftPart
-from packhorse.server.db.models import StoredFile, now
+from packhorse.server.db.models import Base, StoredFile, now
 from packhorse.server.storage import Part, PartWriter, Storage, StoredFacts
 
 __all__ = [
@@ -31,7 +31,20 @@ __all__ = [
     "new_draft",
     "parts_of",
     "seal",
+    "unowned",
 ]
+
+
+# Made once, and of tables: for every part, the making of ORM statements would cost more than the database does.
+_DRAFTS: Final = Base.metadata.tables[Draft.__tablename__]
+_PARTS: Final = Base.metadata.tables[DraftPart.__tablename__]
+_OF_DRAFT: Final = _PARTS.c.draft_key == bindparam("key")
+_TAKE: Final = update(_DRAFTS).where(_DRAFTS.c.key == bindparam("taken")).values(touched=bindparam("at"))
+_ARRIVED: Final = select(_PARTS.c.offset, _PARTS.c.length, _PARTS.c.crc32).where(_OF_DRAFT).order_by(_PARTS.c.offset)
+_OVERLAPPING: Final = _ARRIVED.where(
+    _PARTS.c.offset < bindparam("stop"), _PARTS.c.offset + _PARTS.c.length > bindparam("start")
+)
+_ADD: Final = insert(_PARTS)
 
 
 class DraftGoneError(Exception):
@@ -98,33 +111,22 @@ def keep_part(session: Session, writer: PartWriter, key: str, part: Part, *, sha
     """
     _take(session, key)
     offset, length = part.offset, part.length
-    stop = offset + length
-    overlapping = session.execute(
-        select(DraftPart.offset, DraftPart.length, DraftPart.crc32).where(
-            DraftPart.draft_key == key, DraftPart.offset < stop, DraftPart.offset + DraftPart.length > offset
-        )
-    ).all()
+    overlapping = session.execute(_OVERLAPPING, {"key": key, "start": offset, "stop": offset + length}).all()
     if overlapping:
         replaced = absorb([Part(*row) for row in overlapping], offset, length)
         gone = [part.offset for part in replaced.dropped]
-        session.execute(delete(DraftPart).where(DraftPart.draft_key == key, DraftPart.offset.in_(gone)))
+        session.execute(delete(_PARTS).where(_PARTS.c.draft_key == key, _PARTS.c.offset.in_(gone)))
         for rest in replaced.rests:
-            session.execute(insert(DraftPart).values(draft_key=key, offset=rest.offset, length=rest.length))
+            session.execute(_ADD, {"draft_key": key, "offset": rest.offset, "length": rest.length})
     if length:
         writer.keep(key, offset)
-        session.execute(
-            insert(DraftPart).values(draft_key=key, offset=offset, length=length, crc32=part.crc32, sha256=sha256)
-        )
+        row = {"draft_key": key, "offset": offset, "length": length, "crc32": part.crc32, "sha256": sha256}
+        session.execute(_ADD, row)
 
 
 def parts_of(session: Session, key: str) -> list[Part]:
     """What arrived, in ascending order."""
-    rows = session.execute(
-        select(DraftPart.offset, DraftPart.length, DraftPart.crc32)
-        .where(DraftPart.draft_key == key)
-        .order_by(DraftPart.offset)
-    )
-    return [Part(*row) for row in rows]
+    return [Part(*row) for row in session.execute(_ARRIVED, {"key": key})]
 
 
 def hash_draft(database: Database, storage: Storage, key: str, size: int, *, modified: float) -> Sealed:
@@ -159,7 +161,23 @@ def seal(session: Session, sealed: Sealed) -> StoredFile | None:
     return row
 
 
+def unowned() -> list[ColumnElement[bool]]:
+    """What holds of a draft that nothing points at.
+
+    Every column with a foreign key to ``drafts.key`` owns drafts, whichever portal's table it is in: so none can be
+    forgotten here. A portal that kept its drafts' keys in another way would lose them.
+    """
+    owners = [
+        column
+        for table in Base.metadata.tables.values()
+        if table is not _PARTS
+        for column in table.columns
+        if any(key.column is _DRAFTS.c.key for key in column.foreign_keys)
+    ]
+    return [~exists().where(column == _DRAFTS.c.key) for column in owners]
+
+
 def _take(session: Session, key: str) -> None:
-    taken: CursorResult[Any] = session.execute(update(Draft).where(Draft.key == key).values(touched=now()))  # type: ignore[assignment]
+    taken: CursorResult[Any] = session.execute(_TAKE, {"taken": key, "at": now()})  # type: ignore[assignment]
     if taken.rowcount != 1:
         raise DraftGoneError(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import random
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from packhorse.server.config import ServerConfig
 from packhorse.server.run import serve
 
 from .conftest import end, start
+from .filesender.conftest import CHUNK, Fs
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
@@ -52,6 +54,25 @@ def test_https(tmp_path: Path) -> None:
             assert "secure" in answer.headers["Set-Cookie"].lower().replace("flow_refresh_token", "")
             renewed = http.get(ready["url"] + "/api/token", verify=str(cert), timeout=30)
             assert renewed.status_code == 200
+    finally:
+        code, _, _ = end(process)
+    assert code == 0
+
+
+def test_chunks_over_https(tmp_path: Path) -> None:
+    """Bodies are read into memory from a TLS connection too, one request after another."""
+    cert, key = certificate(tmp_path)
+    process, ready = start(tmp_path / "home", "--demo", "--tls-cert", str(cert), "--tls-key", str(key))
+    try:
+        fs = Fs(ready["url"], "demo", ready["users"][0]["filesender_api_key"])
+        fs.http.verify = str(cert)
+        data = random.Random(1).randbytes(3 * CHUNK + 7)
+        made = fs.new({"x": len(data)})
+        fs.upload(made["files"][0], data)
+        assert fs.complete(made["files"][0]).json() is True
+        fs.ok("PUT", f"/transfer/{made['id']}", {"complete": True})
+        assert fs.fetch(made).content == data
+        fs.http.close()
     finally:
         code, _, _ = end(process)
     assert code == 0

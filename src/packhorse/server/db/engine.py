@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,12 +26,17 @@ _MIGRATING: Final = 0x7061636B  # "pack"
 
 
 class Database:
-    """Sessions on one engine. ``close`` gives every connection back. Every session's ``info`` has what ``info`` has."""
+    """Sessions on one engine. ``close`` gives every connection back. Every session's ``info`` has what ``info`` has.
+
+    ``turn`` is for frequent short writes: those that wait for each other in SQLite sleep and look again, those that
+    wait here are woken.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.embedded = engine.dialect.name == "sqlite"
         self.info: dict[str, Any] = {}
+        self.turn: AbstractContextManager[Any] = threading.Lock() if self.embedded else nullcontext()
         self._sessions = sessionmaker(engine, expire_on_commit=False, info=self.info)
 
     @contextmanager

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from packhorse.server.api.core import Home, log
@@ -49,6 +50,7 @@ __all__ = [
     "profile",
     "quota_of",
     "room_left",
+    "take_turn",
     "used_by",
 ]
 
@@ -198,8 +200,11 @@ def profile(session: Session, user: User) -> Profile:
         row = Profile(
             user_id=user.id, transfer_preferences={}, guest_preferences={}, frequent_recipients=[], aup_ticked=False
         )
-        session.add(row)
-        session.flush()
+        try:
+            with session.begin_nested():
+                session.add(row)
+        except IntegrityError:  # another request made it meanwhile
+            row = session.get_one(Profile, user.id)
     return row
 
 
@@ -221,18 +226,21 @@ def used_by(session: Session, user: User | None) -> int:
     return int(session.scalar(asked) or 0)
 
 
-def room_left(session: Session, settings: FileSenderSettings, user: User, wanted: int) -> None:
-    """Refuse what neither the host's nor the user's quota has room for.
+def take_turn(session: Session, user: User) -> None:
+    """Take the user's row, before counting what the user has: of two requests at once the second one counts what the
+    first one made."""
+    profile(session, user)
+    session.execute(update(Profile).where(Profile.user_id == user.id).values(last_activity=now()))
 
-    The user's row is taken: of two creations at once the second one counts the first.
-    """
+
+def room_left(session: Session, settings: FileSenderSettings, user: User, wanted: int) -> None:
+    """Refuse what neither the host's nor the user's quota has room for."""
     if settings.host_quota and used_by(session, None) + wanted > settings.host_quota:
         raise Fault("transfer_host_quota_exceeded")
     quota = quota_of(session, settings, user)
     if not quota:
         return
-    profile(session, user)
-    session.execute(update(Profile).where(Profile.user_id == user.id).values(last_activity=now()))
+    take_turn(session, user)
     if used_by(session, user) + wanted > quota:
         raise Fault("transfer_user_quota_exceeded")
 

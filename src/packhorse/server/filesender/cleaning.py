@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
 
-from packhorse.server.api.core import Home
+from packhorse.server import uploads
+from packhorse.server.api.core import Home, log
 from packhorse.server.db.filesender import (
     AVAILABLE,
     CLOSED,
@@ -15,7 +18,6 @@ from packhorse.server.db.filesender import (
     Draft,
     Guest,
     Transfer,
-    TransferFile,
     Visit,
 )
 from packhorse.server.filesender import letters
@@ -26,6 +28,7 @@ __all__ = ["close_expired", "delete_abandoned", "drop_orphans", "expire_guests"]
 
 _DAY: Final = 24 * 3600
 _AT_ONCE: Final = 1000
+_MOST_FAILURES: Final = 20
 
 
 def close_expired(home: Home, now: float) -> int:
@@ -34,14 +37,15 @@ def close_expired(home: Home, now: float) -> int:
         due = session.scalars(
             select(Transfer.id).where(Transfer.status == AVAILABLE, Transfer.expires <= int(now)).limit(_AT_ONCE)
         ).all()
-    done = 0
-    for number in due:
-        with acting(home) as session:
-            transfer = hold(session, Transfer, number)
-            if transfer is not None and transfer.status == AVAILABLE and transfer.expires <= now:
-                close_transfer(session, transfer, SYSTEM, reason="expired")
-                done += 1
-    return done
+
+    def close(session: Session, number: int) -> bool:
+        transfer = hold(session, Transfer, number)
+        if transfer is None or transfer.status != AVAILABLE or transfer.expires > now:
+            return False
+        close_transfer(session, transfer, SYSTEM, reason="expired")
+        return True
+
+    return _each(home, due, close, "transfer %d cannot be closed")
 
 
 def expire_guests(home: Home, now: float) -> int:
@@ -51,17 +55,18 @@ def expire_guests(home: Home, now: float) -> int:
         due = session.scalars(
             select(Guest.id).where(Guest.status == AVAILABLE, Guest.expires <= int(now)).limit(_AT_ONCE)
         ).all()
-    done = 0
-    for number in due:
-        with acting(home) as session:
-            guest = hold(session, Guest, number)
-            if guest is not None and guest.status == AVAILABLE and guest.expires is not None and guest.expires <= now:
-                guest.status = CLOSED
-                record(session, "guest_expired", guest, SYSTEM)
-                if guest.options.get("email_guest_expired"):
-                    letters.guest_over(session, guest, expired=True)
-                done += 1
-    return done
+
+    def close(session: Session, number: int) -> bool:
+        guest = hold(session, Guest, number)
+        if guest is None or guest.status != AVAILABLE or guest.expires is None or guest.expires > now:
+            return False
+        guest.status = CLOSED
+        record(session, "guest_expired", guest, SYSTEM)
+        if guest.options.get("email_guest_expired"):
+            letters.guest_over(session, guest, expired=True)
+        return True
+
+    return _each(home, due, close, "voucher %d cannot be closed")
 
 
 def delete_abandoned(home: Home, now: float) -> int:
@@ -73,29 +78,46 @@ def delete_abandoned(home: Home, now: float) -> int:
             .where(Transfer.status.in_((STARTED, UPLOADING)), Transfer.touched <= before)
             .limit(_AT_ONCE)
         ).all()
-    done = 0
+
+    def discard(session: Session, number: int) -> bool:
+        # hold() would make it look alive: take it only if no chunk came meanwhile
+        quiet = (Transfer.id == number, Transfer.status.in_((STARTED, UPLOADING)), Transfer.touched <= before)
+        session.execute(update(Transfer).where(*quiet).values(touched=Transfer.touched))
+        transfer = session.scalar(select(Transfer).where(*quiet))
+        if transfer is None:
+            return False
+        delete_transfer(session, transfer, SYSTEM)
+        return True
+
+    return _each(home, due, discard, "abandoned transfer %d cannot be deleted")
+
+
+def _each(home: Home, due: Sequence[int], act: Callable[[Session, int], bool], failed: str) -> int:
+    """Do it to each, in a transaction of its own: how many it was done to.
+
+    One that fails is logged and left for the next turn, and the others are not kept waiting by it. So many failures
+    that something else must be wrong are raised.
+    """
+    done = failures = 0
     for number in due:
-        with acting(home) as session:
-            # hold() would make it look alive: take it only if no chunk came meanwhile
-            quiet = (Transfer.id == number, Transfer.status.in_((STARTED, UPLOADING)), Transfer.touched <= before)
-            session.execute(update(Transfer).where(*quiet).values(touched=Transfer.touched))
-            transfer = session.scalar(select(Transfer).where(*quiet))
-            if transfer is not None:
-                delete_transfer(session, transfer, SYSTEM)
-                done += 1
+        try:
+            with acting(home) as session:
+                acted = act(session, number)
+            done += acted
+        except Exception:
+            failures += 1
+            if failures >= _MOST_FAILURES:
+                raise
+            log.exception(failed, number)
     return done
 
 
 def drop_orphans(home: Home, now: float) -> int:
-    """Delete drafts that no file of a transfer points at any more: how many.
-
-    Whoever else keeps drafts (Flow's uploads) has to be asked here too, before it begins to.
-    """
+    """Delete drafts, of any portal's uploads, that nothing points at any more: how many."""
     before = int(now) - _DAY
-    used = select(TransferFile.draft_key).where(TransferFile.draft_key.is_not(None))
     with home.database.write() as session:
         keys = session.scalars(
-            select(Draft.key).where(Draft.touched <= before, Draft.key.not_in(used)).limit(_AT_ONCE)
+            select(Draft.key).where(Draft.touched <= before, *uploads.unowned()).limit(_AT_ONCE)
         ).all()
         session.execute(delete(Draft).where(Draft.key.in_(keys)))
     for key in keys:

@@ -72,7 +72,12 @@ class Reader(Protocol):
 
 
 class PartWriter(Protocol):
-    """One part on its way into a draft. Nothing of it counts before ``keep``; for one thread at a time."""
+    """One part on its way into a draft. Nothing of it counts before ``keep``; for one thread at a time.
+
+    ``memory`` has room for just the part, to be filled in place of ``write``; ``None`` where there is none to be had.
+    """
+
+    memory: memoryview | None
 
     def write(self, block: bytes | bytearray) -> None:
         """Take the next bytes in."""
@@ -83,6 +88,9 @@ class PartWriter(Protocol):
     def close(self) -> None:
         """Let go of what was not kept; may be called twice."""
 
+    def abandon(self) -> None:
+        """Like ``close``, when somebody may still be at work with ``memory``. Nothing happens after ``close``."""
+
 
 class Storage(Protocol):
     """What every kind of storage can do."""
@@ -90,11 +98,11 @@ class Storage(Protocol):
     def new_draft(self, size: int) -> str:
         """Begin an object of ``size`` bytes, to be filled in any order; its key."""
 
-    def part(self) -> PartWriter:
-        """Begin a part of some draft."""
+    def part(self, length: int | None = None) -> PartWriter:
+        """Begin a part of some draft, of ``length`` bytes if that is known."""
 
-    def kept(self, key: str, part: Part) -> None:
-        """Hear that a part counts for good, so that hashing may run ahead."""
+    def kept(self, key: str, part: Part, writer: PartWriter) -> None:
+        """Hear that a part counts for good, so that hashing may run ahead. Before its writer is closed."""
 
     def seal(self, key: str, size: int, parts: Sequence[Part], *, modified: float) -> StoredFacts:
         """Make a filled draft durable and hash it (sha256 and CRC-32, no md5); it stays where it is, under its key.

@@ -27,7 +27,7 @@ def read_at(descriptor: int, length: int, offset: int) -> bytes:
     return os.read(descriptor, length)
 
 
-def write_at(descriptor: int, block: bytes | bytearray, offset: int) -> None:
+def write_at(descriptor: int, block: bytes | bytearray | memoryview, offset: int) -> None:
     """All of ``block`` at ``offset``."""
     with memoryview(block) as whole:
         done = 0

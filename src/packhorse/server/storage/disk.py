@@ -17,7 +17,7 @@ from typing import Final
 
 from isal import isal_zlib
 
-from packhorse.server.storage import Part, Piece, StorageError, StoredFacts
+from packhorse.server.storage import Part, PartWriter, Piece, StorageError, StoredFacts
 from packhorse.server.storage.descriptors import read_at, sync_directory
 from packhorse.server.storage.drafts import DiskDrafts, DiskPart
 
@@ -40,17 +40,17 @@ class DiskStorage:
         """See :class:`~packhorse.server.storage.Storage`."""
         return self._drafts.new(size)
 
-    def part(self) -> DiskPart:
+    def part(self, length: int | None = None) -> DiskPart:
         """See :class:`~packhorse.server.storage.Storage`."""
-        return self._drafts.part()
+        return self._drafts.part(length)
 
     def seal(self, key: str, size: int, parts: Sequence[Part], *, modified: float) -> StoredFacts:
         """See :class:`~packhorse.server.storage.Storage`."""
         return self._drafts.seal(key, size, parts, modified=modified)
 
-    def kept(self, key: str, part: Part) -> None:
+    def kept(self, key: str, part: Part, writer: PartWriter) -> None:
         """See :class:`~packhorse.server.storage.Storage`."""
-        self._drafts.kept(key, part)
+        self._drafts.kept(key, part, writer)
 
     def drop(self, key: str) -> None:
         """See :class:`~packhorse.server.storage.Storage`."""

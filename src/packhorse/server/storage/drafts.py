@@ -1,7 +1,8 @@
 """Uploads on a local disk: one file per object, filled by parts in any order, and never moved.
 
-A part is first gathered aside, in a nameless file, and copied into its place only when it is whole and wanted: a
-sender that breaks off, lies about a digest or cannot sign never touches bytes that another request was told are safe.
+A part is first gathered aside and put into its place only when it is whole and wanted: a sender that breaks off, lies
+about a digest or cannot sign never touches bytes that another request was told are safe. It is gathered in memory while
+there is some to be had, else in a nameless file.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Final
 
-from packhorse.server.storage import DraftError, Part, Piece, StorageError, StoredFacts
+from packhorse.server.storage import DraftError, Part, PartWriter, Piece, StorageError, StoredFacts
 from packhorse.server.storage.descriptors import closing, read_at, sync_directory, write_at
 from packhorse.server.storage.following import Follower, hash_part
+from packhorse.server.storage.memory import Lent, Memory
+from packhorse.server.storage.syncing import Syncer
 
 __all__ = ["DiskDrafts", "DiskPart"]
 
@@ -34,7 +37,9 @@ class DiskDrafts:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._folder = root / _FOLDER
+        self._memory = Memory()
         self._follower = Follower(lambda key: os.open(self._place(key), os.O_RDONLY | _FLAGS))
+        self._syncer = Syncer(lambda key: os.open(self._place(key), os.O_RDWR | _FLAGS))
 
     def new(self, size: int) -> str:
         """See :class:`~packhorse.server.storage.Storage`. The file is sparse: no space is taken yet."""
@@ -50,15 +55,16 @@ class DiskDrafts:
             raise StorageError(f"{place} cannot be made: {error.strerror}") from error
         return key
 
-    def part(self) -> DiskPart:
+    def part(self, length: int | None) -> DiskPart:
         """See :class:`~packhorse.server.storage.Storage`."""
-        return DiskPart(self._folder, self._place)
+        return DiskPart(self._folder, self._target, self._memory.lend(length) if length else None)
 
     def seal(self, key: str, size: int, parts: Sequence[Part], *, modified: float) -> StoredFacts:
         """See :class:`~packhorse.server.storage.Storage`."""
         place = self._place(key)
         ahead = self._follower.take(key, parts)
         try:
+            self._syncer.settle(key)
             with closing(os.open(place, os.O_RDWR | _FLAGS)) as descriptor:
                 found = os.fstat(descriptor).st_size
                 if found != size:
@@ -77,17 +83,23 @@ class DiskDrafts:
         pieces = (Piece(key, 0, size, crc),) if size else ()
         return StoredFacts("objects", size, "", ahead.sha256.hexdigest(), crc, modified, None, pieces)
 
-    def kept(self, key: str, part: Part) -> None:
+    def kept(self, key: str, part: Part, writer: PartWriter) -> None:
         """See :class:`~packhorse.server.storage.Storage`."""
-        self._follower.kept(key, part)
+        self._follower.kept(key, part, writer.share() if isinstance(writer, DiskPart) else None)
+        self._syncer.kept(key, part.length)
 
     def drop(self, key: str) -> None:
         """See :class:`~packhorse.server.storage.Storage`. Only what an upload made can be dropped."""
         self._follower.forget(key)
+        self._syncer.forget(key)
         try:
             self._place(key).unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"{key} cannot be deleted: {error.strerror}") from error
+
+    def _target(self, key: str, offset: int, length: int) -> Path:
+        self._follower.overwritten(key, offset, length)
+        return self._place(key)
 
     def _place(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
@@ -98,12 +110,15 @@ class DiskDrafts:
 class DiskPart:
     """See :class:`~packhorse.server.storage.PartWriter`. Small parts stay in memory."""
 
-    def __init__(self, folder: Path, place: Callable[[str], Path]) -> None:
+    def __init__(self, folder: Path, target: Callable[[str, int, int], Path], lent: Lent | None) -> None:
         self._folder = folder
-        self._place = place
+        self._target = target
+        self._lent = lent
+        self.memory = lent.view if lent is not None else None
         self._held = bytearray()
         self._aside: IO[bytes] | None = None
         self._length = 0
+        self._over = False
 
     def write(self, block: bytes | bytearray) -> None:
         """See :class:`~packhorse.server.storage.PartWriter`."""
@@ -123,22 +138,44 @@ class DiskPart:
 
     def keep(self, key: str, offset: int) -> None:
         """See :class:`~packhorse.server.storage.PartWriter`."""
+        memory, aside, held = self.memory, self._aside, self._held  # another thread may abandon the part meanwhile
+        if self._over:
+            raise StorageError("a part was given up before it was kept")
         try:
-            descriptor = os.open(self._place(key), os.O_WRONLY | _FLAGS)
-            with closing(descriptor):
-                if self._aside is None:
-                    write_at(descriptor, self._held, offset)
+            length = self._length if memory is None else len(memory)
+            with closing(os.open(self._target(key, offset, length), os.O_WRONLY | _FLAGS)) as descriptor:
+                if aside is not None:
+                    _copy(aside.fileno(), descriptor, length, offset)
                 else:
-                    _copy(self._aside.fileno(), descriptor, self._length, offset)
+                    write_at(descriptor, held if memory is None else memory, offset)
         except OSError as error:
             raise StorageError(f"{key} cannot be written: {error.strerror}") from error
 
+    def share(self) -> Lent | None:
+        """The part's bytes, if they are in memory, for one more owner."""
+        lent = self._lent
+        return lent.share() if lent is not None else None
+
     def close(self) -> None:
         """See :class:`~packhorse.server.storage.PartWriter`."""
+        lent = self._let_go()
+        if lent is not None:
+            lent.give()
+
+    def abandon(self) -> None:
+        """See :class:`~packhorse.server.storage.PartWriter`."""
+        lent = self._let_go()
+        if lent is not None:
+            lent.drop()
+
+    def _let_go(self) -> Lent | None:
+        self._over = True
         self._held = bytearray()
         if self._aside is not None:
             self._aside.close()
             self._aside = None
+        lent, self._lent, self.memory = self._lent, None, None
+        return lent
 
 
 def _copy(source: int, target: int, length: int, offset: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -90,6 +91,21 @@ def test_inviting_and_managing(site: Callable[..., Site]) -> None:
     for bad in ("", "x", "a@b\nBcc: c@d"):
         answer = fs.call("POST", "/guest", {"recipient": bad, "options": {}})
         assert answer.json()["message"] in ("bad_email", "rest_missing_parameter")
+
+
+def test_invitations_at_once_keep_to_the_limit(site: Callable[..., Site]) -> None:
+    here = site(guest_limit=3)
+    fs = here.user()
+
+    def one(number: int) -> str:
+        mine = Fs(fs.url, fs.user, fs.key)
+        answer = mine.call("POST", "/guest", {"recipient": f"g{number}@example.org", "options": {}})
+        return "made" if answer.status_code == 201 else str(answer.json()["message"])
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(one, range(16)))
+    assert sorted(found) == ["made"] * 3 + ["user_hit_guest_limit"] * 13
+    assert by_hand(here.config.home, "SELECT count(*) FROM fs_guests") == [(3,)]
 
 
 def test_limits_of_guests(site: Callable[..., Site]) -> None:

@@ -71,6 +71,7 @@ def test_any_act(alice: Fs, sent: dict[str, Any], what: str) -> None:
 
 
 @LAX
+@example(parts=["\n0"], method="GET", raw=b"", signed=False)
 @given(
     parts=PATH,
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),

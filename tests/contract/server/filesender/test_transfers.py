@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import Column, ForeignKey, Table, insert
 
+from packhorse.server import uploads
 from packhorse.server.app import open_home
+from packhorse.server.db.models import Base
 from packhorse.server.filesender import cleaning
 
 from .conftest import Fs, Site, by_hand, refused
@@ -288,6 +292,61 @@ def test_time_closes_and_cleans(site: Callable[..., Site]) -> None:
         stored = [path for path in (here.config.objects / "uploads").rglob("*") if path.is_file()]
         assert len(stored) == 1
     finally:
+        home.database.close()
+
+
+def test_one_that_cannot_be_closed_does_not_keep_the_others(
+    site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = site()
+    fs = here.user()
+    home = open_home(here.config)
+    monkeypatch.setattr(logging.getLogger("packhorse.server"), "propagate", True)
+    usual = cleaning.close_transfer
+    try:
+        first, second, third = (fs.send({"a": b"abc"}) for _ in range(3))
+        now = time.time()
+        by_hand(here.config.home, "UPDATE fs_transfers SET expires = ?", int(now) - 1)
+
+        def close(session: Any, transfer: Any, *given: Any, **named: Any) -> None:
+            if transfer.id == first["id"]:
+                raise RuntimeError("its letter cannot be written")
+            usual(session, transfer, *given, **named)
+
+        monkeypatch.setattr(cleaning, "close_transfer", close)
+        assert cleaning.close_expired(home, now) == 2
+        assert cleaning.close_expired(home, now) == 0
+        assert f"transfer {first['id']} cannot be closed" in caplog.text
+        found = dict(by_hand(here.config.home, "SELECT id, status FROM fs_transfers"))
+        assert found == {first["id"]: "available", second["id"]: "closed", third["id"]: "closed"}
+        monkeypatch.setattr(cleaning, "close_transfer", usual)
+        assert cleaning.close_expired(home, now) == 1
+    finally:
+        home.database.close()
+
+
+def test_drafts_that_nothing_points_at_are_dropped(site: Callable[..., Site]) -> None:
+    here = site()
+    fs = here.user()
+    home = open_home(here.config)
+    owner = Table("other_uploads", Base.metadata, Column("key", ForeignKey("drafts.key")))
+    try:
+        owner.create(home.database.engine)
+        made = fs.new({"mine": 3})
+        fs.chunk(made["files"][0], 0, b"xyz")
+        with home.database.write() as session:
+            theirs, lost, young = (uploads.new_draft(session, home.storage, 10) for _ in range(3))
+            session.execute(insert(owner).values(key=theirs))
+        by_hand(here.config.home, "UPDATE drafts SET touched = touched - 90000 WHERE key != ?", young)
+        assert cleaning.drop_orphans(home, time.time()) == 1
+        left = {key for (key,) in by_hand(here.config.home, "SELECT key FROM drafts")}
+        assert len(left) == 3
+        assert left > {theirs, young}
+        assert not (here.config.objects / lost).exists()
+        assert all((here.config.objects / key).exists() for key in left)
+        assert fs.complete(made["files"][0]).json() is True
+    finally:
+        Base.metadata.remove(owner)
         home.database.close()
 
 

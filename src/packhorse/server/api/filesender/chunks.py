@@ -1,20 +1,19 @@
-"""``PUT /file/ID/chunk/OFFSET``: bytes from the network to their place, never a whole chunk in memory (spec §4.3).
+"""``PUT /file/ID/chunk/OFFSET``: bytes from the network to their place (spec §4.3).
 
-Pieces are gathered to 256 KiB; a thread writes them aside while it computes CRC-32, the digest that the sender
-stated and the signature. Only a chunk that is whole, permitted and as it was stated is copied into its place. A chunk
-may come again; after the file is complete, only with the bytes it has.
+A chunk of known length is read into memory while the storage has some to lend. Else its pieces are gathered to 256 KiB
+and written aside, so that however many are under way, what they hold is bounded. A thread computes CRC-32, the digest
+that the sender stated and the signature. Only a chunk that is whole, permitted and as it was stated is put into its
+place. A chunk may come again; after the file is complete, only with the bytes it has.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import hmac
 from dataclasses import dataclass
 from typing import Any, Final
 
 from isal import isal_zlib
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, bindparam, select, update
 from sqlalchemy.orm import Session, joinedload, lazyload
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -24,21 +23,30 @@ from packhorse.server.api.core import Home, log
 from packhorse.server.api.filesender.auth import Pending, begin
 from packhorse.server.api.filesender.core import Actor, Asked
 from packhorse.server.api.filesender.rights import may_write, uploading, writer
+from packhorse.server.api.filesender.taking import Taker, filled, gathered
 from packhorse.server.db.files import facts_of
 from packhorse.server.db.filesender import STARTED, UPLOADING, Transfer, TransferFile
 from packhorse.server.db.models import now
 from packhorse.server.filesender.acts import acting
 from packhorse.server.filesender.audit import record
 from packhorse.server.filesender.faults import Fault
-from packhorse.server.storage import Part, PartWriter, StorageError
+from packhorse.server.storage import Part, StorageError
 from packhorse.wire.filesender.bodies import written_body
 from packhorse.wire.filesender.crypto import OVERHEAD, ChunkLayout, KeyVersion
 
 __all__ = ["receive"]
 
-_GATHER: Final = 256 * 1024
 _QUIET: Final = 60
 _TRIES: Final = 4
+_FILE: Final = (
+    select(TransferFile)
+    .where(TransferFile.id == bindparam("number"))
+    .options(
+        joinedload(TransferFile.transfer).options(
+            lazyload(Transfer.files), lazyload(Transfer.recipients), lazyload(Transfer.user), lazyload(Transfer.guest)
+        )
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +58,6 @@ class _Place:
     room: int
     exact: int | None
     stated: int | None
-
-
-class _Taker:
-    """Takes pieces in; used by one thread at a time."""
-
-    def __init__(self, writer: PartWriter, pending: Pending, digest: str | None) -> None:
-        self.writer = writer
-        self.length = 0
-        self.crc = 0
-        self._signer = pending.signer
-        self._sha256 = None if digest is None else hashlib.sha256()
-        self._stated = digest
-
-    def take(self, block: bytearray) -> None:
-        """Write and hash one block."""
-        self.writer.write(block)
-        self.length += len(block)
-        self.crc = isal_zlib.crc32(block, self.crc)
-        if self._sha256 is not None:
-            self._sha256.update(block)
-        if self._signer is not None:
-            self._signer.body(block)
-
-    def digest(self) -> str | None:
-        """The sha256, where one was stated. Raises :class:`Fault` when it is another one."""
-        if self._sha256 is None or self._stated is None:
-            return None
-        found = self._sha256.hexdigest()
-        stated = self._stated.strip().lower().encode("utf-8", "replace")
-        if not hmac.compare_digest(found.encode(), stated):
-            raise Fault("rest_sanity_check_failed", {"reason": "the bytes have another SHA-256 than was stated"})
-        return found
 
 
 async def receive(request: Request, asked: Asked) -> Any:
@@ -96,22 +72,17 @@ async def receive(request: Request, asked: Asked) -> Any:
     except Fault:
         await _drain(request, most)
         raise
-    writer = home.storage.part()
+    writer = home.storage.part(length)
+    taker = Taker(writer, pending, asked.headers.get("x-filesender-digest-sha256"))
     try:
-        taker = _Taker(writer, pending, asked.headers.get("x-filesender-digest-sha256"))
-        held = bytearray()
-        async for piece in request.stream():
-            held += piece
-            if taker.length + len(held) > most:
-                raise Fault("storage_chunk_too_large", {"limit": most})
-            if len(held) >= _GATHER:
-                await run_in_threadpool(taker.take, held)
-                held = bytearray()
-        taker_last = held
+        rest = await (gathered(request, taker, most) if writer.memory is None else filled(request, writer.memory))
 
         def end() -> dict[str, Any]:
             try:
-                taker.take(taker_last)
+                if isinstance(rest, bytearray):
+                    taker.take(rest)
+                else:
+                    taker.hash(rest)
                 return _finish(home, asked, pending, place, taker)
             finally:
                 writer.close()  # here: it gives the file's pages back, which takes a while
@@ -120,7 +91,7 @@ async def receive(request: Request, asked: Asked) -> Any:
     except StorageError as error:
         raise _storage_fault(error) from None
     finally:
-        writer.close()
+        writer.abandon()
 
 
 async def _drain(request: Request, most: int) -> None:
@@ -184,12 +155,12 @@ def _check_length(place: _Place, length: int, most: int) -> None:
         raise Fault("file_chunk_out_of_bounds")
 
 
-def _finish(home: Home, asked: Asked, pending: Pending, place: _Place, taker: _Taker) -> dict[str, Any]:
+def _finish(home: Home, asked: Asked, pending: Pending, place: _Place, taker: Taker) -> dict[str, Any]:
     """The end of a chunk, in a thread: every check, and then the copy."""
     for attempt in range(_TRIES):
         kept = None
         try:
-            with acting(home) as session:
+            with home.database.turn, acting(home) as session:
                 actor = pending.confirm(session)
                 _check_length(place, taker.length, home.config.filesender.chunk_size + OVERHEAD)
                 sha256 = taker.digest()
@@ -206,7 +177,7 @@ def _finish(home: Home, asked: Asked, pending: Pending, place: _Place, taker: _T
                     uploads.keep_part(session, taker.writer, key, part, sha256=sha256)
                     kept = key
             if kept is not None:
-                home.storage.kept(kept, part)
+                home.storage.kept(kept, part, taker.writer)
             return written_body(place.offset, taker.length)
         except uploads.DraftGoneError:
             if attempt + 1 == _TRIES:
@@ -269,10 +240,7 @@ def _compare(home: Home, file: TransferFile, part: Part) -> None:
 
 def _file(session: Session, number: int) -> TransferFile:
     """A file with its transfer, and nothing else of it: this runs for every chunk."""
-    lean = joinedload(TransferFile.transfer).options(
-        lazyload(Transfer.files), lazyload(Transfer.recipients), lazyload(Transfer.user), lazyload(Transfer.guest)
-    )
-    file = session.scalar(select(TransferFile).where(TransferFile.id == number).options(lean))
+    file = session.scalar(_FILE, {"number": number})
     if file is None:
         raise Fault("file_not_found")
     return file

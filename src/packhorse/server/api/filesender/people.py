@@ -13,7 +13,7 @@ from packhorse.server.api.filesender.rights import own_guest, own_recipient
 from packhorse.server.db.filesender import AVAILABLE, CLOSED, Guest, Transfer
 from packhorse.server.db.models import User, now
 from packhorse.server.filesender import letters
-from packhorse.server.filesender.acts import close_transfer, extension_days, hold, profile, quota_of, used_by
+from packhorse.server.filesender.acts import close_transfer, extension_days, hold, profile, quota_of, take_turn, used_by
 from packhorse.server.filesender.audit import count_today, record
 from packhorse.server.filesender.creating import good_email, limited_text, sender_of
 from packhorse.server.filesender.faults import Fault
@@ -111,7 +111,7 @@ def post_guest(call: Call) -> Created:
     message = limited_text(sent.get("message"), 100_000)
     if message and not settings.urls_in_messages and "://" in message:
         raise Fault("message_can_not_contain_urls")
-    profile(call.session, user)
+    take_turn(call.session, user)
     open_ = select(func.count()).select_from(Guest).where(Guest.user_id == user.id, Guest.status == AVAILABLE)
     if (call.session.scalar(open_) or 0) >= settings.guest_limit:
         raise Fault("user_hit_guest_limit", {"limit": settings.guest_limit})

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -136,8 +137,15 @@ def _work(home: Home, asked: Asked, handler: Handler, raw: bytes) -> Response:
     return answer(result, asked.method, asked.base)
 
 
+class _Anything(PathConvertor):
+    """A path's rest, line breaks too: the service answers all that is below it."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("anything", _Anything())
 _service = Service()
 routes = [
     Route("/rest.php", _service),
-    Route("/rest.php/{below:path}", _service),
+    Route("/rest.php/{below:anything}", _service),
 ]
