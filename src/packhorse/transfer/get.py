@@ -183,6 +183,7 @@ async def get(
             raise UsageError(
                 "nothing there matches", hint="look with packhorse ls ADDRESS, or drop --include/--exclude"
             )
+        rows = await _look_again(job, rows, options)
         await _settle_existing(run, rows)
         remaining = sum(max(0, (row.task.item.size or 0) - row.held) for row in rows if _to_fetch(row))
         if options.check_space:
@@ -208,6 +209,19 @@ async def get(
 
 def _to_fetch(row: _Row) -> bool:
     return row.action in ("fetch", "resume", "ask")
+
+
+async def _look_again(job: Job, rows: list[_Row], options: GetOptions) -> list[_Row]:
+    """A file that was placed between our reading of the ledger and our look at the file has its entry by now."""
+    unknown = {row.task.path: row.task.target for row in rows if _to_look_at(row)}
+    if not unknown:
+        return rows
+    standing = await asyncio.get_running_loop().run_in_executor(job.pool, job.ledger.standing, unknown)
+    return [_row(row.task, options, standing) if _to_look_at(row) else row for row in rows]
+
+
+def _to_look_at(row: _Row) -> bool:
+    return row.entry is None and row.action in ("conflict", "compare")
 
 
 async def _settle_existing(run: _Run, rows: list[_Row]) -> None:
