@@ -85,7 +85,7 @@ def test_the_key_stays_private_and_the_same(site: Site) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     from packhorse.server.immport.signing import SigningKey
 
-    assert SigningKey(file).jwks() == site.get("/auth/oauth2/jwks").json()
+    assert SigningKey(file, b"").jwks() == site.get("/auth/oauth2/jwks").json()
 
 
 @pytest.mark.parametrize("password", ["wrong", "correct horse ", "x" * 5000])
