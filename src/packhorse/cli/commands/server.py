@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from packhorse.cli.commands.serve import server_home
+from packhorse.cli.commands.server_clients import client
 from packhorse.cli.context import Group, State, command, global_options
 from packhorse.cli.texts import Column, count, size
 from packhorse.errors import UsageError
@@ -74,6 +75,7 @@ def user() -> None:
 
 
 server_command.add_command(user)
+server_command.add_command(client)
 
 
 @command(
