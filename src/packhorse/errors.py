@@ -314,7 +314,9 @@ class PackageError(PackhorseError):
 
     code = "bad-package"
 
-    def __init__(self, message: str, *, problems: tuple[str, ...] = (), total: int = 0, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, problems: tuple[str, ...] = (), total: int = 0, hint: str | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.problems = problems
         self.total = max(total, len(problems))

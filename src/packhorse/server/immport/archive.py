@@ -32,7 +32,8 @@ _TABLE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of a package. ``folder`` is the last folder that it lies in, in lower case; ``size`` in bytes.
+    """One file of a package. ``folder`` is the last folder that it lies in, in lower case; ``size`` in bytes,
+    ``modified`` in Unix seconds.
 
     ``blocks`` gives its bytes, checked while they are read; it raises :class:`PackageError` where they are damaged.
     """
@@ -41,6 +42,7 @@ class Member:
     folder: str
     name: str
     size: int
+    modified: float
     blocks: Callable[[], Iterator[bytes]] = field(repr=False, compare=False)
 
 
@@ -125,9 +127,9 @@ def _sorted_out(name: str, members: list[Member], sha256: str, archive: Path | N
     return PackageFiles(name, release, sha256, tables, tuple(documents), tuple(others), archive)
 
 
-def _member(path: str, size: int, blocks: Callable[[], Iterator[bytes]]) -> Member:
+def _member(path: str, size: int, modified: float, blocks: Callable[[], Iterator[bytes]]) -> Member:
     parts = path.replace("\\", "/").split("/")
-    return Member(path, parts[-2].lower() if len(parts) > 1 else "", parts[-1], size, blocks)
+    return Member(path, parts[-2].lower() if len(parts) > 1 else "", parts[-1], size, modified, blocks)
 
 
 # --------------------------------------------------------------------------- ZIP
@@ -144,13 +146,15 @@ def _zip_members(path: Path, descriptor: int, size: int) -> list[Member]:
         raise PackageError(f"{path.name} cannot be read: {error.message}", hint=hint) from error
     for entry in entries:
         if entry.unsupported is not None:
-            hint = "unpack it with its password and import the folder" if entry.unsupported == "encrypted" else None
-            raise PackageError(f"{path.name}: {entry.shown} is {entry.unsupported}, which cannot be read", hint=hint)
+            raise PackageError(
+                f"{path.name}: {entry.shown} is {entry.unsupported}, which cannot be read",
+                hint="unpack it with another program and import the folder",
+            )
 
     def blocks(entry: ReadEntry) -> Callable[[], Iterator[bytes]]:
         return lambda: _checked(path.name, fetch, entry)
 
-    return [_member(entry.name, entry.size, blocks(entry)) for entry in entries]
+    return [_member(entry.name, entry.size, float(entry.modified or 0), blocks(entry)) for entry in entries]
 
 
 def _checked(package: str, fetch: Callable[[int, int], bytes], entry: ReadEntry) -> Iterator[bytes]:
@@ -198,7 +202,9 @@ def _folder_members(root: Path) -> list[Member]:
     """The regular files below a folder, in order; links and hidden files are none of it."""
     found: list[Member] = []
     for top, folders, names in os.walk(root):
-        folders[:] = sorted(each for each in folders if not each.startswith(".") and not (Path(top) / each).is_symlink())
+        folders[:] = sorted(
+            each for each in folders if not each.startswith(".") and not (Path(top) / each).is_symlink()
+        )
         for name in sorted(names):
             path = Path(top) / name
             try:
@@ -206,7 +212,7 @@ def _folder_members(root: Path) -> list[Member]:
             except OSError:
                 continue
             if not name.startswith(".") and stat.S_ISREG(seen.st_mode):
-                found.append(_member(path.relative_to(root).as_posix(), seen.st_size, _reader(path)))
+                found.append(_member(path.relative_to(root).as_posix(), seen.st_size, seen.st_mtime, _reader(path)))
     return found
 
 

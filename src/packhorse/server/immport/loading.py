@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from packhorse.server.db.immport import RELEASE, Lookup, OtherRow
 from packhorse.server.immport.archive import Member
-from packhorse.server.immport.checks import RowChecks, Terms
+from packhorse.server.immport.checks import RowChecks
 from packhorse.server.immport.report import ImportReport, Progress
 from packhorse.server.immport.rules import KEYS
 from packhorse.server.immport.tabular import Cells, Problem, TabReader

@@ -35,13 +35,12 @@ def _keys() -> dict[str, tuple[str, ...]]:
 KEYS: Final[Mapping[str, tuple[str, ...]]] = _keys()
 """What no two rows of a table have in common. Every column of a key has to be in the table's header."""
 
-_INTEGERS: Final = frozenset("""
+_IDS: Final = """
 contract_grant_id fcs_analyzed_result_marker_id fcs_header_id file_info_id personnel_id program_id result_id
 study_categorization_id study_link_id workspace_file_info_id workspace_id parameter_number
-""".split())  # fmt: skip
-_FOREIGN: Final = frozenset("""
-analyte_accession other_gene_accession repository_accession
-""".split())  # fmt: skip
+"""
+_INTEGERS: Final = frozenset(_IDS.split())
+_FOREIGN: Final = frozenset(("analyte_accession", "other_gene_accession", "repository_accession"))
 """Accessions of other people's making."""
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
