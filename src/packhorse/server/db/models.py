@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from packhorse.wire.immport.fileids import file_uuid
+from packhorse.wire.immport.ids import file_uuid
 
 __all__ = [
     "ApiKey",
@@ -82,7 +82,10 @@ class User(Base):
 
 
 class ApiKey(Base):
-    """A long-lived key. Only its sha256 is kept; ``prefix`` is what people recognise it by."""
+    """A long-lived key. Only its sha256 is kept; ``prefix`` is what people recognise it by.
+
+    One of ImmPort's has a ``uuid``, ``scopes`` (by blanks) and an end, and opens nothing else.
+    """
 
     __tablename__ = "api_keys"
     id: Mapped[int] = _id()
@@ -92,6 +95,9 @@ class ApiKey(Base):
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created: Mapped[int] = mapped_column(default=now)
     revoked: Mapped[int | None]
+    uuid: Mapped[str | None] = mapped_column(String(36), unique=True)
+    scopes: Mapped[str | None] = mapped_column(String(100))
+    expires: Mapped[int | None]
 
 
 class LoginSession(Base):
