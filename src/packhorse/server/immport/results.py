@@ -29,7 +29,7 @@ from sqlalchemy.sql import operators
 
 from packhorse.server.db.immport import Study
 from packhorse.server.db.immport_views import CONTEXT, CONTEXTS, Kind, folded_column
-from packhorse.server.immport.views import fold
+from packhorse.server.immport.folding import fold
 from packhorse.wire.immport.filters import Condition
 from packhorse.wire.immport.layout import Rows
 
