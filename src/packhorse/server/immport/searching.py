@@ -171,7 +171,8 @@ def _highlight(search: Search, source: Mapping[str, Any]) -> dict[str, list[str]
     """The fields in which something was found, as HTML: only the tags that were asked for are markup."""
     parts = [re.escape(word) for word in search.words]
     # a sign between the words of a phrase counts for nothing
-    parts += [rf"(?<![^\W_]){r'[\W_]+'.join(map(re.escape, each.split()))}(?![^\W_])" for each in search.phrases]
+    between = r"[\W_]+"
+    parts += [rf"(?<![^\W_]){between.join(map(re.escape, each.split()))}(?![^\W_])" for each in search.phrases]
     if not parts:
         return {}
     looked_for = re.compile("|".join(parts), re.IGNORECASE)
