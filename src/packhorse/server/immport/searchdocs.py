@@ -161,9 +161,14 @@ class _Facts:
             accession = row["subjectAccession"]
             youngest, oldest = (_years(row[name], row["ageUnit"]) for name in ("minSubjectAge", "maxSubjectAge"))
             if accession in found:
-                names = found[accession]["arm_name"]
-                if row["armName"] and row["armName"] not in names:
-                    names.append(row["armName"])
+                known = found[accession]
+                if row["armName"] and row["armName"] not in known["arm_name"]:
+                    known["arm_name"].append(row["armName"])
+                ages = (known["min_age"], youngest), (known["max_age"], oldest)
+                known["min_age"], known["max_age"] = (
+                    of((age for age in each if age is not None), default=None)
+                    for of, each in zip((min, max), ages, strict=True)
+                )
                 continue
             found[accession] = {
                 "study_accession": self._study.accession,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, func, literal, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from packhorse.server.db.immport import Study
 from packhorse.server.db.immport_views import Document, Facet
@@ -76,8 +76,9 @@ def _wanted(search: Search, visible: ColumnElement[bool]) -> ColumnElement[bool]
     for name, values in search.narrowed.items():
         folded = [fold(value) for value in values]
         if name in FACETS:
-            mine = and_(Facet.document_id == Document.id, Facet.facet == name, Facet.folded.in_(folded))
-            found.append(select(Facet.document_id).where(mine).exists())
+            of = aliased(Facet)
+            having = select(of.document_id).where(of.facet == name, of.folded.in_(folded))
+            found.append(Document.id.in_(having))
         elif name == "studyAccession":
             found.append(Document.study.in_([value.upper() for value in folded]))
         elif search.kind == "subject":
