@@ -25,6 +25,8 @@ from packhorse.server.api.filesender import download as filesender_download
 from packhorse.server.api.filesender import pages as filesender_pages
 from packhorse.server.api.filesender import rest as filesender_rest
 from packhorse.server.api.immport import auth as immport_auth
+from packhorse.server.api.immport import drs as immport_drs
+from packhorse.server.api.immport import folders as immport_folders
 from packhorse.server.api.immport import keys as immport_keys
 from packhorse.server.api.immport import oidc as immport_oidc
 from packhorse.server.api.immport import query as immport_query
@@ -62,7 +64,7 @@ def open_home(config: ServerConfig) -> Home:
         Sealer(key),
         jobs,
         mailer,
-        SigningKey(config.home / "immport-key.pem"),
+        SigningKey(config.home / "immport-key.pem", key),
     )
 
 
@@ -97,6 +99,8 @@ def create_app(config: ServerConfig) -> Starlette:
             *immport_oidc.routes,
             *immport_keys.routes,
             *immport_query.routes,
+            *immport_folders.routes,
+            *immport_drs.routes,
             Mount("/api", app=Router(flow_routes, redirect_slashes=False)),
         ],
         middleware=[Middleware(Outermost)],

@@ -11,6 +11,7 @@ import click
 
 from packhorse.cli.commands.serve import server_config as _config
 from packhorse.cli.commands.serve import server_home_option as _home
+from packhorse.cli.commands.server_clients import client
 from packhorse.cli.commands.server_studies import STUDY_COMMANDS
 from packhorse.cli.context import Group, State, command, global_options
 from packhorse.cli.texts import Column, count, size
@@ -68,6 +69,7 @@ def user() -> None:
 
 
 server_command.add_command(user)
+server_command.add_command(client)
 
 
 @command(
@@ -194,7 +196,7 @@ def application_command(state: State, name: str, admin: bool, home: Path | None)
 
 
 @command("share", group=server_command, examples="packhorse server share execution 456 ada")
-@click.argument("kind", type=click.Choice(["data", "sample", "project", "execution"]))
+@click.argument("kind", type=click.Choice(["data", "sample", "project", "execution", "study"]))
 @click.argument("id")
 @click.argument("username")
 @click.option("--level", type=click.Choice(["read", "edit", "share", "none"]), default="read", show_default=True,

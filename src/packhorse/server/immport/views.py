@@ -178,9 +178,7 @@ def _wide(package_id: int, rows: Subquery) -> Select[Any]:
     biosample_accession = func.coalesce(k.c.biosample_accession, _only_biosample(package_id, k))
     experiment_accession = func.coalesce(k.c.experiment_accession, sample.c.experiment_accession)
     subject_accession = func.coalesce(k.c.subject_accession, biosample.c.subject_accession)
-    study_accession = func.coalesce(
-        k.c.study_accession, experiment.c.study_accession, biosample.c.study_accession
-    )
+    study_accession = func.coalesce(k.c.study_accession, experiment.c.study_accession, biosample.c.study_accession)
     arm_accession = func.coalesce(k.c.arm_accession, _only_arm(package_id, subject_accession, study_accession))
     joined = k
     for table, matches in (
@@ -229,9 +227,7 @@ def _wide(package_id: int, rows: Subquery) -> Select[Any]:
     for table, names in by_table.items():
         members.update((name, table.c[_COLUMNS.get(name, snake(name))]) for name in names.split())
     all_keys = _joined(k).label("joined")
-    return (
-        select(all_keys, *(members[name].label(name) for name in CONTEXT)).select_from(joined).order_by(all_keys)
-    )
+    return select(all_keys, *(members[name].label(name) for name in CONTEXT)).select_from(joined).order_by(all_keys)
 
 
 _COLUMNS: Final = {
@@ -267,9 +263,7 @@ def _only_arm(package_id: int, subject: ColumnElement[Any], study: ColumnElement
 
 
 def _of_context(package_id: int, kind: Kind, rows: Subquery) -> ColumnElement[bool]:
-    return and_(
-        CONTEXTS.c.package_id == package_id, CONTEXTS.c.kind == kind.name, CONTEXTS.c.joined == _joined(rows)
-    )
+    return and_(CONTEXTS.c.package_id == package_id, CONTEXTS.c.kind == kind.name, CONTEXTS.c.joined == _joined(rows))
 
 
 def _take_results(session: Session, package_id: int, kind: Kind, rows: Subquery) -> None:
