@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Table, delete, func, insert, select
@@ -25,6 +26,8 @@ __all__ = ["TableLoader"]
 
 _Row = TypeVar("_Row")
 _BATCH: Final = 2000
+_LARGE: Final = 16 << 20
+_ROW_BYTES: Final = 100
 _EVERY_ROWS: Final = 20_000
 _EVERY_SECONDS: Final = 2.0
 
@@ -75,7 +78,8 @@ class TableLoader:
             count = self._other(name, reader, rows)
             self._report.other_tables.append(name)
         else:
-            count = self._release(name, table, reader, rows)
+            with self._indexes_later(table, member.size):
+                count = self._release(name, table, reader, rows)
             absent = [column for column in table.columns.keys()[2:-1] if column not in reader.columns]
             if absent:
                 self._report.warn(f"{reader.file} lacks {', '.join(absent)}: null in every row")
@@ -125,6 +129,24 @@ class TableLoader:
         if count > 1 and not ordered.surely_unique and self._writes():
             count -= self._drop_doubles(name, table, reader.file)
         return count
+
+    @contextmanager
+    def _indexes_later(self, table: Table, size: int) -> Iterator[None]:
+        """Make the indexes of a table anew after very many rows, instead of with each: in the embedded database, where
+        it is part of the transaction and locks nobody out who is not locked out already, five times as fast."""
+        connection = self._session.connection()
+        pays = size > _LARGE and connection.dialect.name == "sqlite"
+        if pays:
+            there = self._session.scalar(select(func.max(table.c.line)).select_from(table)) or 0
+            pays = there * _ROW_BYTES < 4 * size
+        if not pays:
+            yield
+            return
+        for index in table.indexes:
+            index.drop(connection)
+        yield
+        for index in table.indexes:
+            index.create(connection)
 
     def _writer(self, table: Table, columns: list[str]) -> Callable[[list[tuple[Any, ...]]], None]:
         """Batches of plain tuples straight to the driver: the ORM's way takes four times as long."""
