@@ -51,9 +51,7 @@ def _arms(package: int, accession: str) -> FromClause:
 
 
 def _demographic_columns() -> dict[str, ColumnElement[Any]]:
-    study, arm, member, subject = (
-        RELEASE[name] for name in ("study", "arm_or_cohort", "arm_2_subject", "subject")
-    )
+    study, arm, member, subject = (RELEASE[name] for name in ("study", "arm_or_cohort", "arm_2_subject", "subject"))
     years = func.lower(member.c.age_unit).in_(("years", "year"))
     columns = {
         "studyAccession": study.c.study_accession,
@@ -116,8 +114,10 @@ def _demographic(package: int, accession: str) -> Select[Any]:
         .join(study, and_(study.c.package_id == package, study.c.study_accession == accession))
         .join(subject, _same(package, subject, member, "subject_accession"))
     )
-    return select(*_chosen("StudySubjectDemographicsApi", _demographic_columns())).select_from(joined).order_by(
-        member.c.line
+    return (
+        select(*_chosen("StudySubjectDemographicsApi", _demographic_columns()))
+        .select_from(joined)
+        .order_by(member.c.line)
     )
 
 

@@ -72,7 +72,9 @@ def test_mass_spectrometry_comes_from_later_releases(site: Site) -> None:
 def test_files_come_once_for_each_sample_and_arm(site: Site) -> None:
     text = site.get("result/filePath?studyAccession=SDY31").text
     rows = json.loads(text)
-    found = [(row["fileInfoId"], row["sourceAccession"], row["biosampleAccession"], row["armAccession"]) for row in rows]
+    found = [
+        (row["fileInfoId"], row["sourceAccession"], row["biosampleAccession"], row["armAccession"]) for row in rows
+    ]
     assert found == [
         (501, "ES3", "BS1", "ARM1"),
         (501, "ES3", "BS1", "ARM2"),
