@@ -12,11 +12,12 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, TextIO
 
 from packhorse.cli.ascp_log import TransferLog
+from packhorse.cli.ascp_management import Management, error_code
 from packhorse.wire.immport.ascp import (
     USAGE,
     AscpError,
@@ -60,21 +61,34 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     except OSError as error:
         _complain(f"ascp: the log folder {asked.log_dir} cannot be used: {error.strerror}")
         return 1
+    told = Told(log, Management(asked.management))
     try:
-        return _session(asked, argv, environ, log)
-    except KeyboardInterrupt:
-        return _stop(log, "Cancelled by user; the same command goes on where it was", 130)
+        return _session(asked, argv, environ, told)
+    except KeyboardInterrupt as error:
+        return _stop(told, "Cancelled by user; the same command goes on where it was", error, 130)
     except AscpError as error:
-        return _stop(log, error.text)
+        return _stop(told, error.text, error)
     except Exception as error:  # noqa: BLE001 - the last place that can turn it into a line and a code
         from packhorse.cli.failures import explain
 
-        return _stop(log, explain(error).message)
+        return _stop(told, explain(error).message, error)
     finally:
+        told.management.close()
         log.close()
 
 
-def _session(asked: AscpOptions, argv: Sequence[str], environ: Mapping[str, str], log: TransferLog) -> int:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is told, beside the terminal."""
+
+    log: TransferLog
+    management: Management
+
+    def say(self, text: str) -> None:
+        self.log.say(text)
+
+
+def _session(asked: AscpOptions, argv: Sequence[str], environ: Mapping[str, str], log: Told) -> int:
     token = asked.token or environ.get("ASPERA_SCP_TOKEN") or ""
     log.say(f"packhorse-ascp {redacted(argv, token)}")
     if asked.send:
@@ -86,6 +100,7 @@ def _session(asked: AscpOptions, argv: Sequence[str], environ: Mapping[str, str]
     base = _server(token, environ)
     log.say(f"the server is {base}")
     pairs = _pairs(asked)
+    log.management.session(base, pairs[0][0] if len(pairs) == 1 else f"{len(pairs)} paths", asked.destination)
     started = time.monotonic()
     outcome = _fetch(asked, base, token, pairs, log)
     return _close(asked, outcome, time.monotonic() - started, log)
@@ -143,9 +158,7 @@ def _text(name: str) -> str:
         raise AscpError(f"the file list {name} is not UTF-8 text") from None
 
 
-def _fetch(
-    asked: AscpOptions, base: str, token: str, pairs: Sequence[tuple[str, str | None]], log: TransferLog
-) -> Outcome:
+def _fetch(asked: AscpOptions, base: str, token: str, pairs: Sequence[tuple[str, str | None]], log: Told) -> Outcome:
     from packhorse.cli.ascp_source import TransferSource
     from packhorse.session import Session
     from packhorse.settings import Settings
@@ -238,7 +251,7 @@ def _local(base: Path, line: str) -> Path:
     return base / line
 
 
-def _kept(asked: AscpOptions, want: Want, folder: Path, log: TransferLog) -> bool:
+def _kept(asked: AscpOptions, want: Want, folder: Path, log: Told) -> bool:
     """Whether a file that is here stays as it is: always with ``never``, and when it is not older with ``older``."""
     target = want.target or folder / want.item.path
     if asked.overwrite not in ("never", "older", "diff+older") or not target.exists():
@@ -250,10 +263,14 @@ def _kept(asked: AscpOptions, want: Want, folder: Path, log: TransferLog) -> boo
     return False
 
 
-def _tell(asked: AscpOptions, event: Event, log: TransferLog) -> None:
-    from packhorse.transfer.events import Failed, Placed, Resumed, Retried
+def _tell(asked: AscpOptions, event: Event, log: Told) -> None:
+    from packhorse.transfer.events import Failed, Placed, Progress, Resumed, Retried
 
-    if isinstance(event, Placed):
+    if isinstance(event, Progress):
+        if not event.path:
+            log.management.progress(event.done, event.size)
+    elif isinstance(event, Placed):
+        log.management.placed(event.path, event.size)
         log.say(f"{event.path}: {event.size} bytes, proven by {event.proof}{', was here' if event.reused else ''}")
         if not asked.quiet:
             _say(file_line(PurePosixPath(event.path).name, event.size))
@@ -266,24 +283,26 @@ def _tell(asked: AscpOptions, event: Event, log: TransferLog) -> None:
         _complain(f"ascp: {event.path}: {event.message}")
 
 
-def _close(asked: AscpOptions, outcome: Outcome, seconds: float, log: TransferLog) -> int:
+def _close(asked: AscpOptions, outcome: Outcome, seconds: float, log: Told) -> int:
     size = sum(file.fetched for file in outcome.placed)
     if outcome.failed:
         reason = outcome.failed[0].error.message
         if len(outcome.failed) > 1:
             reason = f"{len(outcome.failed)} files failed; the first: {reason}"
-        return _stop(log, reason)
+        return _stop(log, reason, outcome.failed[0].error)
     first, second = closing_lines(size, seconds, len(outcome.placed))
     log.say(f"{first}{second}")
+    log.management.done(size)
     if not asked.quiet:
         _say(first)
         _say(second)
     return 0
 
 
-def _stop(log: TransferLog, reason: str, code: int = 1) -> int:
+def _stop(log: Told, reason: str, error: BaseException, code: int = 1) -> int:
     from packhorse.net.redact import show_text
 
+    log.management.failed(error_code(error), reason)
     line = f"Session Stop  (Error: {show_text(reason, 1000)})"
     with contextlib.suppress(OSError, ValueError):
         log.say(line)

@@ -110,6 +110,15 @@ def fill(config: ServerConfig) -> None:
     database.close()
 
 
+def add_file(config: ServerConfig, path: str, data: bytes) -> None:
+    """Put one more file into a server that may be running."""
+    facts = DiskStorage(config.objects).put([data], modified=MODIFIED)
+    database = open_database(config)
+    with database.write() as session:
+        session.add(StudyFile(path=path, file_id=record_file(session, facts).id, modified=MODIFIED))
+    database.close()
+
+
 @pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     config = ServerConfig(home=tmp_path_factory.mktemp("immport") / "home", port=0)

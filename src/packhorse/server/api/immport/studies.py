@@ -24,7 +24,7 @@ from packhorse.wire.immport.layout import Rows
 from packhorse.wire.immport.models import MODELS
 from packhorse.wire.immport.queries import QUERIES
 
-__all__ = ["rows_of", "routes"]
+__all__ = ["routes", "rows_of"]
 
 _PART: Final = 1000
 _FILE_LISTS: Final = {
