@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from packhorse.server.config import ServerConfig
-from packhorse.server.db.engine import open_database
+from packhorse.server.db.engine import Database, open_database
 from packhorse.server.db.immport import Study
 from packhorse.server.db.models import User
 from packhorse.server.immport.documents import attach
@@ -44,20 +44,30 @@ def ensure_demo_studies(config: ServerConfig, fcs: Sequence[tuple[int, str, int]
     try:
         with database.read() as session:
             there = set(session.scalars(select(Study.accession)))
+        with tempfile.TemporaryDirectory() as folder:
+            for plan in _plans(fcs):
+                if plan.accession not in there:
+                    _import(config, database, plan, Path(folder))
     finally:
         database.close()
-    wanted = [plan for plan in _plans(fcs) if plan.accession not in there]
-    if not wanted:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        for plan in wanted:
-            tables, documents = make_study(plan)
-            if plan.accession == "SDY2":
-                _documented(plan, tables)
-            path = Path(folder) / f"{plan.accession}-{_RELEASE}_Tab.zip"
-            write_package(path, plan.accession, _RELEASE, tables, documents=documents, level=1)
-            import_package(config, path, restricted=plan.accession == RESTRICTED)
-            _contents(config, plan, tables)
+
+
+def _import(config: ServerConfig, database: Database, plan: StudyPlan, folder: Path) -> None:
+    tables, documents = make_study(plan)
+    if plan.accession == "SDY2":
+        _documented(plan, tables)
+    path = folder / f"{plan.accession}-{_RELEASE}_Tab.zip"
+    write_package(path, plan.accession, _RELEASE, tables, documents=documents, level=1)
+    import_package(config, path, restricted=plan.accession == RESTRICTED, database=database)
+    storage = DiskStorage(config.objects)
+    with database.write() as session:
+        for row in tables["file_info"]:
+            if row["name"].endswith(".txt"):
+                stored = storage.put([text_bytes(row["name"])], modified=_DATE)
+                attach(session, result_path(plan.accession, row["detail"], row["name"]), stored)
+        if plan.accession == RESTRICTED:
+            demo = session.scalars(select(User).where(User.username == "demo")).one()
+            add_share(session, "study", plan.number, demo, 1)
 
 
 def _plans(fcs: Sequence[tuple[int, str, int]]) -> list[StudyPlan]:
@@ -114,20 +124,3 @@ def _documented(plan: StudyPlan, tables: Tables) -> None:
     for number in range(2):
         tables.add("expsample_2_file_info", expsample_accession=f"ES{474813 + number}", file_info_id=plan.id(910),
                    result_schema="ELISA")  # fmt: skip
-
-
-def _contents(config: ServerConfig, plan: StudyPlan, tables: Tables) -> None:
-    """The bytes of the result files that are text, and who may see the restricted study."""
-    storage = DiskStorage(config.objects)
-    database = open_database(config)
-    try:
-        with database.write() as session:
-            for row in tables["file_info"]:
-                if row["name"].endswith(".txt"):
-                    path = result_path(plan.accession, row["detail"], row["name"])
-                    attach(session, path, storage.put([text_bytes(row["name"])], modified=_DATE))
-            if plan.accession == RESTRICTED:
-                demo = session.scalars(select(User).where(User.username == "demo")).one()
-                add_share(session, "study", plan.number, demo, 1)
-    finally:
-        database.close()
