@@ -74,11 +74,13 @@ def _plans(fcs: Sequence[tuple[int, str, int]]) -> list[StudyPlan]:
     files = tuple((key, _FLOW, name, size) for key, name, size in fcs)
     varicella = {"condition_studied": "varicella; atopic dermatitis", "clinical_trial": "Y"}
     return [
-        StudyPlan("SDY1", "Flow cytometry of blood cells after an invented vaccination", result_files=files),
+        StudyPlan("SDY1", "Flow cytometry of blood cells after an invented vaccination", result_files=files,
+                  kinds=("fcs_analyzed", "elispot", "mbaa")),
         StudyPlan("SDY2", _VARICELLA, elisa_from=89392, fixed=varicella),
         StudyPlan("SDY4", "Antibodies in an invented second cohort", elisa_from=90001, subjects=8,
+                  kinds=("elisa", "hai", "neut_ab_titer", "pcr"),
                   fixed={"clinical_trial": "N", "type": "Observational"}),
-        StudyPlan(RESTRICTED, "An invented study that is not for everybody", subjects=4),
+        StudyPlan(RESTRICTED, "An invented study that is not for everybody", subjects=4, kinds=("elisa", "hai")),
     ]  # fmt: skip
 
 
