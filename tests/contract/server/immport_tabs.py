@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import tempfile
 import zipfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
-__all__ = ["STUDY", "read_tables", "tab_zip"]
+from packhorse.server.config import ServerConfig
+from packhorse.server.db.engine import open_database
+
+__all__ = ["STUDY", "fresh_config", "read_tables", "tab_zip"]
 
 STUDY = "STUDY_ACCESSION\tBRIEF_TITLE\tLATEST_DATA_RELEASE_VERSION\n"
 
@@ -37,3 +42,18 @@ def read_tables(path: Path | bytes) -> dict[str, list[dict[str, str]]]:
                 rows = [dict(zip(columns, line.split("\t"), strict=True)) for line in lines]
                 found[name.rpartition("/")[2][:-4]] = rows
     return found
+
+
+def fresh_config(home: Path) -> ServerConfig:
+    """A home with an empty database; migrating one for each test would take longer than the tests."""
+    home.mkdir(mode=0o700)
+    (home / "packhorse.db").write_bytes(_empty_database())
+    return ServerConfig(home=home)
+
+
+@cache
+def _empty_database() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        config = ServerConfig(home=Path(folder) / "home")
+        open_database(config).close()
+        return (config.home / "packhorse.db").read_bytes()

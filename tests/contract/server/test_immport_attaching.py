@@ -16,14 +16,14 @@ from packhorse.server.db.models import StudyFile
 from packhorse.server.immport.attaching import attach_files
 from packhorse.server.immport.packages import import_package
 
-from .immport_tabs import tab_zip
+from .immport_tabs import fresh_config, tab_zip
 
 FILES = "FILE_INFO_ID\tDETAIL\tFILESIZE_BYTES\tNAME\n"
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> ServerConfig:
-    made = ServerConfig(home=tmp_path / "home")
+    made = fresh_config(tmp_path / "home")
     tables = {
         "file_info": FILES
         + "1\tELISA result\t3\ta.1.txt\n2\tELISA result\t\tb.2.txt\n3\tFlow cytometry result\t9\tc.3.fcs\n"

@@ -21,14 +21,14 @@ from packhorse.server.immport.studies import drop_study, list_studies
 from packhorse.server.storage.disk import DiskStorage
 from packhorse.testing.immport_package import make_package
 
-from .immport_tabs import STUDY, read_tables, tab_zip
+from .immport_tabs import STUDY, fresh_config, read_tables, tab_zip
 
 ELISA = "RESULT_ID\tSTUDY_ACCESSION\tVALUE_PREFERRED\n"
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> ServerConfig:
-    return ServerConfig(home=tmp_path / "home")
+    return fresh_config(tmp_path / "home")
 
 
 def rows(config: ServerConfig, *what: Any, where: Any = None) -> list[tuple[Any, ...]]:
