@@ -14,7 +14,7 @@ from packhorse.server.config import ServerConfig
 from packhorse.server.immport.packages import import_package
 from packhorse.server.users import add_share, create_api_key, create_user, find_user
 
-from ..asgi import Answer, Client
+from ..asgi import Answer, Client  # noqa: TID252 - the tests are no package of their own
 from .packages import awkward, restricted
 
 REAL = Path(__file__).resolve().parents[5] / "shared" / "data" / "SDY139-DR25_Tab.zip"
