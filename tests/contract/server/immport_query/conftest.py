@@ -22,7 +22,8 @@ REAL = Path(__file__).resolve().parents[5] / "shared" / "data" / "SDY139-DR25_Ta
 
 @dataclass
 class Site:
-    """The application; ``get`` signs in unless ``user`` is ``None``."""
+    """The application; ``get`` takes paths below ``/data/query``, or whole ones, and signs in unless ``user`` is
+    ``None``."""
 
     app: Any
     config: ServerConfig
@@ -32,7 +33,7 @@ class Site:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if user is not None:
             named["Authorization"] = f"bearer {self.keys[user]}"
-        answer = Client(self.app).get(f"/data/query/{path}", named)
+        answer = Client(self.app).get(path if path.startswith("/") else f"/data/query/{path}", named)
         assert answer.complete
         return answer
 
