@@ -141,7 +141,8 @@ UI = [
     ("intervention/compoundroledetail/SDY31/Intervention", 1), ("labtestpanel/summary/SDY31", 1),
     ("resrcpgcnt/cntByPgmID?programIds=19", 1), ("study/studyfile/SDY31", 0), ("study/mechanisticAssay/SDY31", 3),
     ("experiment/mechanisticAssay/EXP1", 2), ("study/labtestcomponent/SDY31", 1),
-    ("study/assessmentcomponent/SDY31", 1), ("study/plannedvisit/SDY31/biosample", 2), ("subject/demographics/SDY31", 4),
+    ("study/assessmentcomponent/SDY31", 1), ("study/plannedvisit/SDY31/biosample", 2),
+    ("subject/demographics/SDY31", 4),
     ("study/downloadCount?studyAccession=SDY31", 1),
 ]  # fmt: skip
 

@@ -69,7 +69,7 @@ def _rows(ctx: Context, name: str) -> ASGIApp:
     model = QUERIES[f"study/{name}" if name else "study"].model
     assert model is not None
     rows = rows_for(ctx.request, model.members)
-    return answer_rows(ctx, rows, lambda session: rows_of(session, rows, study_select(session, name, study)))
+    return answer_rows(ctx, rows, lambda session: rows_of(session, rows, study_select(name, study)))
 
 
 def _some_files(ctx: Context) -> ASGIApp:
