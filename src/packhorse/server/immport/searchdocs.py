@@ -196,13 +196,14 @@ class _Facts:
         asked = (
             select(biosample.c.subject_accession, experiment.c.measurement_technique)
             .select_from(experiment)
-            .join(sample, _same(package, sample, experiment, "experiment_accession"))
-            .join(pool, _same(package, pool, sample, "expsample_accession"))
-            .join(biosample, _same(package, biosample, pool, "biosample_accession"))
+            # outer joins keep their order: from the few experiments to the many samples
+            .outerjoin(sample, _same(package, sample, experiment, "experiment_accession"))
+            .outerjoin(pool, _same(package, pool, sample, "expsample_accession"))
+            .outerjoin(biosample, _same(package, biosample, pool, "biosample_accession"))
             .where(experiment.c.package_id == package, experiment.c.study_accession == self._study.accession)
         )
         for subject, technique in self._session.execute(asked.distinct()):
-            if technique:
+            if subject and technique:
                 assays[subject].add(technique)
         of_study = select(biosample.c.subject_accession, biosample.c.type).where(
             biosample.c.package_id == package, biosample.c.study_accession == self._study.accession

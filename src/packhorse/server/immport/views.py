@@ -21,6 +21,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import Session
@@ -46,6 +47,7 @@ def rebuild(session: Session, package_id: int) -> None:
         session.execute(delete(kind.table).where(kind.table.c.package_id == package_id))
     session.execute(delete(CONTEXTS).where(CONTEXTS.c.package_id == package_id))
     session.execute(delete(Analyte).where(Analyte.package_id == package_id))
+    _survey(session)
     _analytes(session, package_id)
     for kind in KINDS.values():
         rows = file_rows(package_id) if kind.name == "filePath" else result_rows(kind, package_id)
@@ -57,6 +59,14 @@ def rebuild(session: Session, package_id: int) -> None:
             _take_results(session, package_id, kind, rows)
         _count(session, package_id, kind)
     rebuild_search(session, package_id)
+
+
+def _survey(session: Session) -> None:
+    """Let the planner know how large the package's tables are: without, it joins them in orders that take minutes."""
+    if session.get_bind().dialect.name == "sqlite":
+        session.execute(text("PRAGMA analysis_limit = 1000"))
+    for table in RELEASE.values():
+        session.execute(text(f"ANALYZE {table.name}"))
 
 
 def _analytes(session: Session, package_id: int) -> None:
