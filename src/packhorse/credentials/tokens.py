@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from packhorse.credentials.single import Single
 from packhorse.credentials.store import StoredTokens, TokenStore
 from packhorse.errors import CredentialStoreError
 from packhorse.model import Secret
@@ -62,7 +63,7 @@ class TokenKeeper:
         self.refresh: Secret | None = None
         self.username: str | None = None
         self._hopeless: set[Secret | None] = set()
-        self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._single = Single()
 
     def adopt(self, tokens: Tokens) -> None:
         """Use these from now on."""
@@ -130,10 +131,3 @@ class TokenKeeper:
                 store.write(StoredTokens(self.url, self.token, self.refresh, self.username))
             except CredentialStoreError:
                 return
-
-    def _single(self) -> asyncio.Lock:
-        # The engine gets a new loop after fork; a lock belongs to one loop.
-        loop = asyncio.get_running_loop()
-        if self._lock is None or self._lock[0] is not loop:
-            self._lock = (loop, asyncio.Lock())
-        return self._lock[1]

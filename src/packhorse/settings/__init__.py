@@ -61,6 +61,7 @@ from packhorse.settings.values import (
     check_remote_name,
     clean_url,
     near,
+    variable_prefix,
 )
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "clean_url",
     "near",
     "private_write",
+    "variable_prefix",
 ]
 
 _TABLES: Final = ("network", "transfer", "remotes", "server")

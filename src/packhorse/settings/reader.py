@@ -19,6 +19,7 @@ from packhorse.settings.values import (
     check_remote_name,
     clean_url,
     near,
+    variable_prefix,
 )
 
 __all__ = ["Reader", "read_network", "read_remotes", "read_transfer"]
@@ -200,7 +201,7 @@ def read_remotes(
         check_remote_name(name)
         found[name] = reader.remote(name, values)
     for name, remote in list(found.items()):
-        variable = f"PACKHORSE_{name.upper().replace('-', '_')}_URL"
+        variable = f"{variable_prefix(name)}_URL"
         if name == "flow" and env.get("FLOW_API_URL") and not env.get(variable):
             variable = "FLOW_API_URL"
         if env.get(variable):

@@ -23,6 +23,7 @@ __all__ = [
     "check_remote_name",
     "clean_url",
     "near",
+    "variable_prefix",
 ]
 
 BUILTIN_KINDS: Final = ("flow", "immport", "filesender")
@@ -121,3 +122,8 @@ def clean_url(url: str) -> str:
     if parts.query or parts.fragment or any(ch.isspace() or ord(ch) < 32 for ch in url):
         raise ValueError("must be a plain address without '?', '#' or spaces")
     return url.rstrip("/")
+
+
+def variable_prefix(remote: str) -> str:
+    """What the environment variables of a remote begin with: ``PACKHORSE_DEMO_FILES`` for ``demo-files``."""
+    return f"PACKHORSE_{remote.upper().replace('-', '_')}"
