@@ -14,7 +14,7 @@ from packhorse.tables.columns import Column, Note, columns_of, with_text
 from packhorse.tables.decoder import Decoder, WiderAnswerError
 from packhorse.tables.placing import placed, standard_output
 from packhorse.tables.table import Table
-from packhorse.tables.writers import FORMATS, Format, Writer, format_of, open_writer
+from packhorse.tables.writers import FORMATS, Format, Writer, format_of, open_writer, writing
 
 __all__ = [
     "FORMATS",
@@ -31,4 +31,5 @@ __all__ = [
     "placed",
     "standard_output",
     "with_text",
+    "writing",
 ]

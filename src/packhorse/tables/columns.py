@@ -13,6 +13,7 @@ __all__ = ["Column", "ColumnKind", "Note", "arrow", "arrow_schema", "columns_of"
 
 ColumnKind = Literal["text", "integer", "number", "timestamp"]
 
+_KINDS: Final[dict[str, ColumnKind]] = {"integer": "integer", "number": "number", "timestamp": "timestamp"}
 _TYPES: Final = {"text": "string", "integer": "int64", "number": "float64"}
 
 
@@ -76,9 +77,7 @@ def columns_of(model: Model) -> tuple[Column, ...]:
     >>> columns_of(MODELS["VElisaResult"])[:2]
     (Column(name='resultId', kind='integer', stated=True), Column(name='ageEvent', kind='text', stated=True))
     """
-    return tuple(
-        Column(member.name, "text" if member.kind in ("record", "records") else member.kind) for member in model.members
-    )
+    return tuple(Column(member.name, _KINDS.get(member.kind, "text")) for member in model.members)
 
 
 def with_text(columns: Sequence[Column], names: Iterable[str]) -> tuple[Column, ...]:

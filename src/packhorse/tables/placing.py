@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -27,16 +27,16 @@ def placed(target: str | Path, *, overwrite: bool = False) -> Iterator[BinaryIO]
     check_free(path, overwrite=overwrite)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".packhorse-", suffix=".part", dir=path.parent)
+        between = path.with_name(f".packhorse-{os.getpid()}-{secrets.token_hex(4)}.part")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(between, flags, 0o666)
     except OSError as error:
         raise DestinationError(f"{path} cannot be written: {error.strerror}") from None
-    between = Path(name)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
             yield file
             file.flush()
             os.fsync(file.fileno())
-        between.chmod(0o666 & ~_umask())
         _name(between, path, overwrite=overwrite)
     except OSError as error:
         raise DestinationError(f"{path} cannot be written: {error.strerror or error}") from None
@@ -74,12 +74,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 @contextlib.contextmanager

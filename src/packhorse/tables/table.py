@@ -12,7 +12,7 @@ from packhorse.tables.careful import Wider, extra_columns
 from packhorse.tables.columns import Column, Note, arrow, arrow_schema, pandas
 from packhorse.tables.placing import STDOUT, placed, standard_output
 from packhorse.tables.records import records_of
-from packhorse.tables.writers import Format, format_of, open_writer
+from packhorse.tables.writers import Format, format_of, writing
 
 __all__ = ["Table"]
 
@@ -100,7 +100,7 @@ class Table:
         return list(self)
 
     def write(
-        self, target: str | Path | BinaryIO, format: Format | None = None, *, overwrite: bool = False
+        self, target: str | Path | BinaryIO, kind: Format | None = None, *, overwrite: bool = False
     ) -> tuple[Note, ...]:
         """Write all rows to a file (``-`` for standard output, or an open binary file). The format is what the name
         says unless it is given. The file is whole or not there. What could not be written as it is, is noted.
@@ -109,14 +109,12 @@ class Table:
         """
         opened: contextlib.AbstractContextManager[BinaryIO]
         if isinstance(target, str | Path):
-            kind = format or format_of(str(target))
+            kind = kind or format_of(str(target))
             opened = standard_output() if target == STDOUT else placed(target, overwrite=overwrite)
         else:
-            kind = format or format_of(str(getattr(target, "name", "")))
+            kind = kind or format_of(str(getattr(target, "name", "")))
             opened = contextlib.nullcontext(target)
-        with opened as file:
-            writer = open_writer(kind, file, self.columns)
+        with opened as file, writing(kind, file, self.columns) as writer:
             for batch in self._arrow.to_batches(max_chunksize=65_536):
                 writer.write(batch)
-            writer.close()
         return tuple(writer.notes)

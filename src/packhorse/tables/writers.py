@@ -6,7 +6,8 @@ and has no way to write a tab or a line break inside a cell: each becomes a blan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO, Final, Literal, Protocol
 
@@ -15,7 +16,7 @@ import msgspec
 from packhorse.errors import UsageError
 from packhorse.tables.columns import Column, Note, arrow, arrow_schema
 
-__all__ = ["FORMATS", "Format", "Writer", "format_of", "open_writer"]
+__all__ = ["FORMATS", "Format", "Writer", "format_of", "open_writer", "writing"]
 
 Format = Literal["json", "ndjson", "tsv", "csv", "parquet"]
 FORMATS: Final[tuple[Format, ...]] = ("json", "ndjson", "tsv", "csv", "parquet")
@@ -60,10 +61,26 @@ class Writer(Protocol):
     def close(self) -> None:
         """Write what belongs to the end; the file stays open."""
 
+    def abandon(self) -> None:
+        """Let go of what is held: the file is not kept."""
+
+
+@contextlib.contextmanager
+def writing(kind: Format, file: BinaryIO, columns: Sequence[Column]) -> Iterator[Writer]:
+    """:func:`open_writer`, closed at the block's end, abandoned when it fails."""
+    writer = open_writer(kind, file, columns)
+    try:
+        yield writer
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+
 
 def open_writer(kind: Format, file: BinaryIO, columns: Sequence[Column]) -> Writer:
     """A writer of that format to ``file``. Raises :class:`SettingsError` where pyarrow is missing."""
-    return _WRITERS[kind](file, columns)
+    writer: Writer = _WRITERS[kind](file, columns)
+    return writer
 
 
 class _Json:
@@ -94,6 +111,9 @@ class _Json:
     def close(self) -> None:
         if self.separated:
             self._file.write(b"[]\n" if self._first else b"\n]\n")
+
+    def abandon(self) -> None:
+        """Nothing is held."""
 
 
 class _Ndjson(_Json):
@@ -133,6 +153,9 @@ class _Tsv:
     def close(self) -> None:
         """Nothing belongs to the end."""
 
+    def abandon(self) -> None:
+        """Nothing is held."""
+
     def _name(self, name: str) -> str:
         return name.translate({9: " ", 10: " ", 13: " "})
 
@@ -142,7 +165,9 @@ class _Tsv:
         import pyarrow.compute as pc
 
         broken = pc.match_substring_regex(column, "[\t\n\r]")
-        first, total = pc.index(broken, value=True).as_py(), pc.sum(broken).as_py()
+        first, total = pc.index(broken, value=True).as_py(), pc.sum(broken, min_count=0).as_py()
+        if not total:
+            return column
         note = Note(name, "a tab or line break, written as a blank", self.rows + first + 1, total)
         known = [index for index, each in enumerate(self.notes) if each.member == name]
         for index in known:
@@ -198,6 +223,10 @@ class _Parquet:
     def close(self) -> None:
         self._flush()
         self._writer.close()
+
+    def abandon(self) -> None:
+        with contextlib.suppress(Exception):  # the file may be what failed
+            self._writer.close()
 
 
 _WRITERS: Final[dict[Format, Any]] = {
