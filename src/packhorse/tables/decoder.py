@@ -62,6 +62,11 @@ class Decoder:
     _header: tuple[str, ...] | None = None
     _settled: bool = False
 
+    @property
+    def by_lines(self) -> bool:
+        """Whether the answer is lines of text, which have no end of their own."""
+        return self._header is not None
+
     def feed(self, data: bytes) -> list[Block]:
         """More of the answer: the blocks that it completes. Raises :class:`ProtocolError`."""
         if self._split is not None:
