@@ -20,6 +20,7 @@ from packhorse.net.transport import Network
 from packhorse.portals.addresses import resolve, shown
 from packhorse.portals.ahead import ahead, collect
 from packhorse.portals.context import Notify, Passphrase, PortalContext, SignsIn
+from packhorse.session.querying import Queries
 from packhorse.session.sending import Sends
 from packhorse.settings import DEMO_FILES, DEMO_IMMPORT, RemoteSettings, Settings
 from packhorse.transfer.engine import Engine
@@ -40,7 +41,7 @@ _BUILT_IN: Final = {
 }
 
 
-class Session(Sends):
+class Session(Sends, Queries):
     """What a program or the command line works with. Threads may share one.
 
     ``settings``: read from the usual places where not given. ``prompt`` is asked for a user name and password when
