@@ -194,7 +194,8 @@ class Queries:
 
     async def asearch(self, remote: str, term: str = "", *, kind: str = "study", **wishes: Any) -> Found:
         """:meth:`search` for async callers; ``wishes`` are its options and facets."""
-        own = {key: wishes.pop(key) for key in ("sort", "descending", "limit") if key in wishes}
+        own: dict[str, Any] = {}
+        own |= {key: wishes.pop(key) for key in ("sort", "descending", "limit") if key in wishes}
         return await Engine.shared().bridge(self._search(remote, kind, term, wishes, own))
 
     async def _search(
