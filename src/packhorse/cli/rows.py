@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from packhorse.portals.immport.queries import Written
     from packhorse.tables import Format, Note, Table
 
-__all__ = ["give_table", "kind_of", "limit_option", "output_options", "preview", "say_notes", "telling"]
+__all__ = [
+    "give_table",
+    "kind_of",
+    "limit_option",
+    "output_options",
+    "piped",
+    "preview",
+    "rows_of",
+    "say_notes",
+    "say_written",
+    "telling",
+]
 
 _SHOWN: Final = 20
 _WIDEST: Final = 32
@@ -103,10 +114,15 @@ def say_written(state: State, written: Written, target: str, kind: str) -> None:
     state.output.line(f"{target}: {count(written.rows, 'row')}, {count(len(written.columns), 'column')}")
 
 
-def binary_output() -> Any:
-    """Standard output for bytes, behind what text was written."""
+@contextmanager
+def piped(state: State) -> Iterator[BinaryIO]:
+    """Standard output for bytes, behind what text was written. A reader that goes away is no error."""
     sys.stdout.flush()
-    return sys.stdout.buffer
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        state.output.broken = True
 
 
 def give_table(state: State, table: Table, kind: str | None, target: str | None, *, overwrite: bool, what: str) -> None:
@@ -121,10 +137,8 @@ def give_table(state: State, table: Table, kind: str | None, target: str | None,
         say_notes(state, table.notes)
         return
     if target in (None, "-"):
-        notes = table.write(binary_output(), form)
-        with suppress(AttributeError):
-            sys.stdout.buffer.flush()
-        say_notes(state, (*table.notes, *notes))
+        with piped(state) as out:
+            say_notes(state, (*table.notes, *table.write(out, form)))
         return
     from packhorse.portals.immport.queries import Written
 

@@ -9,8 +9,16 @@ from typing import Any, Final
 import click
 
 from packhorse.cli.context import State, command
-from packhorse.cli.rows import binary_output, kind_of, limit_option, output_options, preview, rows_of, say_written
-from packhorse.cli.rows import say_notes as say
+from packhorse.cli.rows import (
+    kind_of,
+    limit_option,
+    output_options,
+    piped,
+    preview,
+    rows_of,
+    say_notes,
+    say_written,
+)
 from packhorse.cli.texts import Column, count
 from packhorse.errors import UsageError
 from packhorse.wire.immport.filters import FILTERS
@@ -101,12 +109,11 @@ def query_command(
         say_written(state, written, str(target), form)
         return
     if form is not None:
-        out = binary_output()
-        written = session.write_query(remote, name, out, kind=form, **wishes)
-        out.flush()
-        say(state, written.notes)
-        if not written.rows:
-            state.output.note("no row matches")
+        with piped(state) as out:
+            written = session.write_query(remote, name, out, kind=form, **wishes)
+            say_notes(state, written.notes)
+            if not written.rows:
+                state.output.note("no row matches")
         return
     with closing(session.query_batches(remote, name, **wishes)) as batches:
         if state.output.mode == "json":

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from packhorse.tables import (
     with_text,
     writing,
 )
-from packhorse.wire.immport.queries import LOOKUPS, find_query
+from packhorse.wire.immport.queries import LOOKUPS, QUERIES, TYPOS, Query
 
 __all__ = ["ImmPortQueries", "Written"]
 
@@ -180,9 +181,7 @@ class ImmPortQueries:
 
     async def lookup(self, name: str, *, fresh: bool = False) -> Table:
         """A controlled vocabulary by its current or older name. Raises :class:`NotFoundError`, :class:`UsageError`."""
-        query = find_query(name if "/" in name else f"lookup/{name}")
-        if query.group != "lookup":
-            raise UsageError(f"{name} is no lookup", hint="packhorse lookup REMOTE")
+        query = _lookup_of(name)
         short = query.name.partition("/")[2]
         if short not in LOOKUPS:
             return await self.table(query.name)
@@ -268,6 +267,18 @@ def _wire(wire: str, asked: Ask) -> str:
     if wire == "auto":
         return "tsv" if asked.query.group == "result" else "json"
     return wire
+
+
+def _lookup_of(name: str) -> Query:
+    """The lookup of that name. Raises :class:`UsageError` with near names."""
+    short = name.strip("/").removeprefix("lookup/")
+    known = {each.partition("/")[2].lower(): each for each in QUERIES if each.startswith("lookup/")}
+    full = known.get(TYPOS.get(short, short).lower())
+    if full is None:
+        near = difflib.get_close_matches(short.lower(), known, n=3, cutoff=0.6)
+        meant = f"; did you mean {' or '.join(known[each].partition('/')[2] for each in near)}?" if near else ""
+        raise UsageError(f"there is no lookup {short!r}{meant}", hint="packhorse lookup REMOTE")
+    return QUERIES[full]
 
 
 def _as_records(asked: Ask, answer: Any) -> list[Mapping[str, Any]]:
