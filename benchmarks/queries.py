@@ -90,9 +90,7 @@ def client(name: str, url: str, folder: str, filters: dict[str, str]) -> dict[st
 def replayed(rows: int) -> Iterator[str]:
     """The URL of a server that replays an answer of so many rows."""
     command = [sys.executable, "-m", "benchmarks.replayed_rows", str(rows)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ(), cwd=ROOT
-    ) as server:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ(), cwd=ROOT) as server:
         assert server.stdout is not None
         assert server.stdin is not None
         try:

@@ -13,6 +13,7 @@ import random
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 from packhorse.wire.immport.models import MODELS
@@ -124,8 +125,9 @@ def main() -> None:
             self.send_header("Content-Type", "text/tab-separated-values" if tsv else "application/json")
             self.send_header("Content-Length", str(answers.size(tsv)))
             self.end_headers()
-            for piece in answers.pieces(tsv):
-                self.wfile.write(piece)
+            with suppress(BrokenPipeError, ConnectionResetError):
+                for piece in answers.pieces(tsv):
+                    self.wfile.write(piece)
 
         def log_message(self, *_: object) -> None:
             """Silence."""

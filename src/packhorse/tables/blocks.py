@@ -115,6 +115,7 @@ def _fast_lines(block: Block, header: tuple[str, ...]) -> Any:
             ),
             convert_options=reader.ConvertOptions(
                 column_types={name: schema.field(name).type for name in header},
+                check_utf8=not data.isascii(),
                 null_values=[""],
                 strings_can_be_null=True,
             ),

@@ -21,11 +21,12 @@ from packhorse.tables.splitting import JsonSplitter, LineSplitter
 __all__ = ["Decoder", "WiderAnswerError"]
 
 FIRST_BLOCK: Final = 64 * 1024
-JSON_BLOCK: Final = 4 * 1024 * 1024
+JSON_BLOCK: Final = 2 * 1024 * 1024
 LINE_BLOCK: Final = 1024 * 1024
 MAX_WHOLE: Final = 64 * 1024 * 1024
 """An answer that is one object is held whole, up to so many bytes."""
 _MAX_NAME: Final = 1000
+_LONGEST_HEADER: Final = 64 * 1024
 _MAX_COLUMNS: Final = 2000
 
 
@@ -125,7 +126,7 @@ class Decoder:
             self._take_header(line)
             self._split = LineSplitter(FIRST_BLOCK)
             self._head = bytearray(rest)
-        elif len(self._head) > FIRST_BLOCK:
+        elif len(self._head) > _LONGEST_HEADER:
             raise ProtocolError("the answer is neither JSON nor tab-separated text")
         else:
             return []

@@ -32,7 +32,7 @@ _ENDINGS: Final[dict[str, Format]] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-_GROUP_ROWS: Final = 65_536
+_GROUP_ROWS: Final = 32_768
 _ROWS_AT_ONCE: Final = 4096
 
 
@@ -198,7 +198,7 @@ class _Csv(_Tsv):
 
 
 class _Parquet:
-    """Row groups of 65,536 rows, compressed with zstd."""
+    """Row groups of about 32,768 rows, compressed with zstd."""
 
     def __init__(self, file: BinaryIO, columns: Sequence[Column]) -> None:
         arrow()

@@ -19,7 +19,7 @@ __all__ = ["Held", "Pipe"]
 
 _FIRST: Final = 32 * 1024
 _CHUNK: Final = 1024 * 1024
-_MEMORY: Final = 8 * 1024 * 1024
+_MEMORY: Final = 4 * 1024 * 1024
 _PATIENCE: Final = 0.5
 """Seconds that a full pipe waits for its reader before it writes to disk."""
 
