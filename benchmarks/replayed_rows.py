@@ -1,8 +1,8 @@
-"""A replayed ImmPort: ELISA rows made once, then sent as fast as a socket takes them. It measures clients, not a server.
+"""A replayed ImmPort: ELISA rows made once, then sent as fast as a socket takes them. It measures clients, no server.
 
 ``python -m benchmarks.replayed_rows ROWS`` prints its port and serves ``/data/query/result/elisa`` in the layout of the
-service (JSON pretty-printed, a member a line; TSV with ``format=tsv``) until its standard input ends. Values differ from
-row to row as real ones do: few arms and analytes, many subjects and samples, a third of the members null.
+service (JSON pretty-printed, a member a line; TSV with ``format=tsv``) until its standard input ends. Values differ
+from row to row as real ones do: few arms and analytes, many subjects and samples, a third of the members null.
 """
 
 from __future__ import annotations

@@ -229,12 +229,16 @@ def test_hostile_answers_are_refused(body: bytes, told: str, step: int | None) -
 
 def test_a_record_without_end_is_not_held_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("packhorse.tables.splitting.MAX_RECORD", 1000)
-    for start, piece in ((b'[{"text": "', b"x" * 5000), (b"id\ttext\n1\t", b"x" * 5000)):
+    for start in (b'[{"text": "', b"id\ttext\n1\t"):
         decoder = Decoder(COLUMNS)
+        decoder.feed(start)
         with pytest.raises(ProtocolError, match="longer than 1,000 bytes"):
-            for _ in range(1000):
-                decoder.feed(start)
-                start = piece
+            fed(decoder, b"x" * 5000)
+
+
+def fed(decoder: Decoder, piece: bytes) -> None:
+    for _ in range(1000):
+        decoder.feed(piece)
 
 
 def test_endless_names_are_refused() -> None:

@@ -125,13 +125,18 @@ def test_other_tools_take_a_table_as_it_is() -> None:
     assert repr(table) == "<Table: 1 rows, 1 columns>"
 
 
+def fail_in_the_middle(target: Path, kind: Any, batch: Any) -> None:
+    with placed(target) as file, writing(kind, file, [Column("a", "integer")]) as writer:
+        writer.write(batch)
+        raise RuntimeError
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_file_is_whole_or_not_there(kind: Any, tmp_path: Path) -> None:
     target = tmp_path / "new" / f"rows.{kind}"
     batch = Table.from_records([{"a": 1}]).to_arrow().to_batches()[0]
-    with pytest.raises(RuntimeError), placed(target) as file, writing(kind, file, [Column("a", "integer")]) as writer:
-        writer.write(batch)
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail_in_the_middle(target, kind, batch)
     assert list(target.parent.iterdir()) == []
     table = Table.from_records([{"a": 1}])
     table.write(target)
@@ -156,11 +161,16 @@ def test_a_folder_and_a_place_without_rights_are_refused(tmp_path: Path) -> None
         table.write(tmp_path / "rows.xlsx")
 
 
-def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
-    target = tmp_path / "rows.csv"
-    with pytest.raises(DestinationError, match="is there already"), placed(target) as file:
+def write_while_it_appears(target: Path) -> None:
+    with placed(target) as file:
         file.write(b"mine")
         target.write_text("theirs")
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "rows.csv"
+    with pytest.raises(DestinationError, match="is there already"):
+        write_while_it_appears(target)
     assert target.read_text() == "theirs"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -171,7 +181,7 @@ def test_records_that_do_not_fit_turn_their_column_into_text() -> None:
 
 
 def test_nothing_is_loaded_before_it_is_needed() -> None:
-    code = "import sys, packhorse, packhorse.tables, packhorse.session; print({'pyarrow', 'pandas', 'numpy'} & set(sys.modules))"
+    code = "import sys, packhorse.tables, packhorse.session; print({'pyarrow', 'pandas', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
