@@ -27,6 +27,7 @@ from packhorse.server.api.filesender import rest as filesender_rest
 from packhorse.server.config import ServerConfig
 from packhorse.server.db.engine import open_database
 from packhorse.server.delivery import Mailer
+from packhorse.server.immport.signing import SigningKey
 from packhorse.server.jobs import Jobs
 from packhorse.server.mail import AFTER_POST
 from packhorse.server.security import AttemptLimiter, Sealer, Tokens
@@ -47,7 +48,17 @@ def open_home(config: ServerConfig) -> Home:
     jobs = Jobs(config.jobs)
     database.info[AFTER_POST] = lambda: jobs.enqueue("deliver letters")
     mailer = Mailer(config, database, jobs.stopping)
-    return Home(config, database, DiskStorage(config.objects), tokens, limiter, Sealer(key), jobs, mailer)
+    return Home(
+        config,
+        database,
+        DiskStorage(config.objects),
+        tokens,
+        limiter,
+        Sealer(key),
+        jobs,
+        mailer,
+        SigningKey(config.home / "immport-key.pem"),
+    )
 
 
 def create_app(config: ServerConfig) -> Starlette:

@@ -80,7 +80,10 @@ class User(Base):
 
 
 class ApiKey(Base):
-    """A long-lived key. Only its sha256 is kept; ``prefix`` is what people recognise it by."""
+    """A long-lived key. Only its sha256 is kept; ``prefix`` is what people recognise it by.
+
+    One of ImmPort's has a ``uuid``, ``scopes`` (by blanks) and an end, and opens nothing else.
+    """
 
     __tablename__ = "api_keys"
     id: Mapped[int] = _id()
@@ -90,6 +93,9 @@ class ApiKey(Base):
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created: Mapped[int] = mapped_column(default=now)
     revoked: Mapped[int | None]
+    uuid: Mapped[str | None] = mapped_column(String(36), unique=True)
+    scopes: Mapped[str | None] = mapped_column(String(100))
+    expires: Mapped[int | None]
 
 
 class LoginSession(Base):
