@@ -1,6 +1,8 @@
 """Where credentials come from and where they are kept. Never speaks to the network (DESIGN §3)."""
 
+from packhorse.credentials.keeping import Kept, forget_stored, keep, stored_username
 from packhorse.credentials.ladder import Answer, Attempt, Credential, Source, climb
+from packhorse.credentials.single import Single
 from packhorse.credentials.store import StoredTokens, TokenStore
 from packhorse.credentials.tokens import TokenKeeper, Tokens, expiry
 
@@ -8,6 +10,8 @@ __all__ = [
     "Answer",
     "Attempt",
     "Credential",
+    "Kept",
+    "Single",
     "Source",
     "StoredTokens",
     "TokenKeeper",
@@ -15,4 +19,7 @@ __all__ = [
     "Tokens",
     "climb",
     "expiry",
+    "forget_stored",
+    "keep",
+    "stored_username",
 ]

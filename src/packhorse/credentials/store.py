@@ -75,10 +75,14 @@ class TokenStore:
         except SettingsError as error:
             raise CredentialStoreError(error.message, hint="PACKHORSE_STATE names another place") from None
 
-    def delete(self) -> bool:
-        """Remove the token file. True when there was one."""
+    def delete_account(self) -> None:
+        """Forget the account for the keyring."""
         with contextlib.suppress(OSError):
             self.account_path.unlink()
+
+    def delete(self) -> bool:
+        """Remove the token file. True when there was one."""
+        self.delete_account()
         with contextlib.suppress(FileNotFoundError):
             try:
                 self.path.unlink()

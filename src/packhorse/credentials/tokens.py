@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from packhorse.credentials.single import Single
 from packhorse.credentials.store import StoredTokens, TokenStore
 from packhorse.errors import CredentialStoreError
 from packhorse.model import Secret
@@ -18,7 +19,7 @@ from packhorse.model import Secret
 __all__ = ["RENEW_AHEAD", "TokenKeeper", "Tokens", "expiry"]
 
 RENEW_AHEAD: Final = 60.0
-"""Seconds before its expiry at which a token is renewed unasked."""
+"""Seconds before its expiry at which a token is renewed unasked; a quarter of its time where that is less."""
 
 
 def expiry(token: Secret) -> float | None:
@@ -61,12 +62,18 @@ class TokenKeeper:
         self.token: Secret | None = None
         self.refresh: Secret | None = None
         self.username: str | None = None
+        self.clock: Callable[[], float] = time.time
+        """What expiry is compared with: a portal that knows its server's clock sets that one."""
+        self._ahead = RENEW_AHEAD
         self._hopeless: set[Secret | None] = set()
-        self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._single = Single()
 
     def adopt(self, tokens: Tokens) -> None:
         """Use these from now on."""
         self.token = tokens.token
+        end = expiry(tokens.token)
+        left = RENEW_AHEAD if end is None else end - self.clock()
+        self._ahead = min(RENEW_AHEAD, left / 4) if left > 0 else RENEW_AHEAD
         self.refresh = tokens.refresh or self.refresh
         self.username = tokens.username or self.username
         self._hopeless.clear()
@@ -81,7 +88,7 @@ class TokenKeeper:
         if self.token is None or self.refresh is None or self.token in self._hopeless:
             return False
         end = expiry(self.token)
-        return end is not None and (time.time() if now is None else now) > end - RENEW_AHEAD
+        return end is not None and (self.clock() if now is None else now) > end - self._ahead
 
     async def renew(self, refused: Secret | None, fetch: Fetch) -> bool:
         """See that another token than ``refused`` is in use. True when there is one.
@@ -118,7 +125,7 @@ class TokenKeeper:
         if stored.token in (refused, self.token) or stored.token in self._hopeless:
             return False
         end = expiry(stored.token)
-        if end is not None and end <= time.time():
+        if end is not None and end <= self.clock():
             return False
         self.adopt(Tokens(stored.token, stored.refresh, stored.username))
         return True
@@ -130,10 +137,3 @@ class TokenKeeper:
                 store.write(StoredTokens(self.url, self.token, self.refresh, self.username))
             except CredentialStoreError:
                 return
-
-    def _single(self) -> asyncio.Lock:
-        # The engine gets a new loop after fork; a lock belongs to one loop.
-        loop = asyncio.get_running_loop()
-        if self._lock is None or self._lock[0] is not loop:
-            self._lock = (loop, asyncio.Lock())
-        return self._lock[1]

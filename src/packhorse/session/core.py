@@ -21,7 +21,7 @@ from packhorse.portals.addresses import resolve, shown
 from packhorse.portals.ahead import ahead, collect
 from packhorse.portals.context import Notify, Passphrase, PortalContext, SignsIn
 from packhorse.session.sending import Sends
-from packhorse.settings import DEMO_FILES, RemoteSettings, Settings
+from packhorse.settings import DEMO_FILES, DEMO_IMMPORT, RemoteSettings, Settings
 from packhorse.transfer.engine import Engine
 from packhorse.transfer.events import Event, EventHandler
 from packhorse.transfer.options import GetOptions, Outcome, Planned, Want
@@ -36,8 +36,8 @@ Confirm = Callable[[str], bool]
 _BUILT_IN: Final = {
     "filesender": "packhorse.portals.filesender.portal:open_portal",
     "flow": "packhorse.portals.flow.portal:open_portal",
+    "immport": "packhorse.portals.immport.portal:open_portal",
 }
-_LATER: Final = {"immport": "ImmPort"}
 
 
 class Session(Sends):
@@ -340,13 +340,11 @@ class Session(Sends):
 
 
 def _opener(remote: RemoteSettings) -> Callable[[PortalContext], Portal]:
-    if not remote.url and remote.name in ("demo", DEMO_FILES):
+    if not remote.url and remote.name in ("demo", DEMO_FILES, DEMO_IMMPORT):
         raise AddressError("no demo server was started here", hint="packhorse serve --demo")
     if remote.kind in _BUILT_IN:
         module, _, name = _BUILT_IN[remote.kind].partition(":")
         return cast("Callable[[PortalContext], Portal]", getattr(import_module(module), name))
-    if remote.kind in _LATER:
-        raise UsageError(f"{_LATER[remote.kind]} comes in a later version", hint="packhorse remote list")
     for plugin in entry_points(group="packhorse.portals", name=remote.kind):
         return cast("Callable[[PortalContext], Portal]", plugin.load())
     raise AddressError(

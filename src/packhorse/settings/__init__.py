@@ -33,6 +33,15 @@ missing file is an empty one::
     application = "sequencer"               # sign as this remote application; the token is then its secret
     signature_algorithm = "sha1"            # what the site verifies (sha1, sha256, sha512)
 
+    [remotes.immport]                       # what is not said is at the usual places of the address
+    auth_url = "https://www.immport.org/auth"   # also query_url, data_url, upload_url, batch_url
+    route = "https"                         # how files come: "https" (DRS), "aspera", or "auto"
+    aspera_host = "aspera-immport.niaid.nih.gov"  # also aspera_user, aspera_port
+    ascp = "/opt/aspera/bin/ascp"           # else it is looked for in the usual places
+    ascp_key = "~/keys/aspera_bypass_rsa.pem"   # tried before the keys that lie beside it
+    ascp_rate = "300m"                      # its target rate, in bits per second
+    client_id = "packhorse"                 # for packhorse login --browser
+
     [server]                                # for packhorse serve; see packhorse.server.reading
 
 ``PACKHORSE_HOME`` moves everything (tests), ``PACKHORSE_STATE`` the state directory. Nothing is read at import.
@@ -55,17 +64,20 @@ from packhorse.settings.values import (
     BUILTIN_KINDS,
     BUILTIN_REMOTES,
     DEMO_FILES,
+    DEMO_IMMPORT,
     NetworkSettings,
     RemoteSettings,
     TransferDefaults,
     check_remote_name,
     clean_url,
     near,
+    variable_prefix,
 )
 
 __all__ = [
     "BUILTIN_KINDS",
     "DEMO_FILES",
+    "DEMO_IMMPORT",
     "NetworkSettings",
     "RemoteSettings",
     "Settings",
@@ -74,6 +86,7 @@ __all__ = [
     "clean_url",
     "near",
     "private_write",
+    "variable_prefix",
 ]
 
 _TABLES: Final = ("network", "transfer", "remotes", "server")

@@ -17,18 +17,22 @@ __all__ = [
     "BUILTIN_KINDS",
     "BUILTIN_REMOTES",
     "DEMO_FILES",
+    "DEMO_IMMPORT",
     "NetworkSettings",
     "RemoteSettings",
     "TransferDefaults",
     "check_remote_name",
     "clean_url",
     "near",
+    "variable_prefix",
 ]
 
 BUILTIN_KINDS: Final = ("flow", "immport", "filesender")
 DEMO_FILES: Final = "demo-files"
 """The FileSender side of the demo server; ``demo`` is its Flow side: a remote is of one kind."""
-BUILTIN_REMOTES: Final = ("flow", "immport", "demo", DEMO_FILES)
+DEMO_IMMPORT: Final = "demo-immport"
+"""The ImmPort side of the demo server."""
+BUILTIN_REMOTES: Final = ("flow", "immport", "demo", DEMO_FILES, DEMO_IMMPORT)
 REMOTE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 RESERVED_NAMES: Final = frozenset({"http", "https", "drs", "local", "file", "ftp", "s3"})
 
@@ -121,3 +125,8 @@ def clean_url(url: str) -> str:
     if parts.query or parts.fragment or any(ch.isspace() or ord(ch) < 32 for ch in url):
         raise ValueError("must be a plain address without '?', '#' or spaces")
     return url.rstrip("/")
+
+
+def variable_prefix(remote: str) -> str:
+    """What the environment variables of a remote begin with: ``PACKHORSE_DEMO_FILES`` for ``demo-files``."""
+    return f"PACKHORSE_{remote.upper().replace('-', '_')}"

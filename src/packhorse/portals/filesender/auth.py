@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from packhorse.credentials.keyrings import KEYRING_LIMIT, forget, look_up, remember
+from packhorse.credentials.keeping import forget_stored, keep, stored_username
 from packhorse.credentials.ladder import Answer, Attempt, Credential, Source, climb, sendable
+from packhorse.credentials.single import Single
 from packhorse.credentials.store import StoredTokens, TokenStore
-from packhorse.errors import AuthenticationError, CredentialStoreError
+from packhorse.errors import AuthenticationError
 from packhorse.model import Secret
 from packhorse.net.message import Request, ResponseHead
 from packhorse.net.redirect import same_origin
@@ -18,14 +19,13 @@ from packhorse.portals.context import PortalContext
 from packhorse.portals.filesender.clock import Clock
 from packhorse.portals.filesender.guest import GuestDoor, Voucher
 from packhorse.portals.filesender.ini import ini_file, read_ini
-from packhorse.settings import DEMO_FILES
+from packhorse.settings import DEMO_FILES, variable_prefix
 from packhorse.wire.filesender.links import site_base
 from packhorse.wire.filesender.signing import signed_url
 
 __all__ = ["FileSenderAuth", "Signer", "signed", "source_for"]
 
 Mode = Literal["user", "application", "guest", "anonymous"]
-_KEYRING_STORE_LIMIT: Final = 30.0
 _SLOWEST: Final = 16 * 1024  # bytes per second at which a signed body still arrives in time
 _IN_THREAD: Final = 256 * 1024  # bodies above this are signed in a thread: the loop serves other requests meanwhile
 
@@ -67,16 +67,12 @@ def source_for(context: PortalContext) -> Source:
     that is not set for any configured remote: a signature does not give the key away.
     """
     remote, env = context.remote, context.environ
-    own = f"PACKHORSE_{remote.name.upper().replace('-', '_')}"
+    own = variable_prefix(remote.name)
     general = _meant(env.get("FILESENDER_BASE_URL"), remote.url)
     store = TokenStore(context.state_dir, remote.name)
     username = remote.username or env.get(f"{own}_USERNAME") or (env.get("FILESENDER_USERNAME") if general else None)
     if username is None:
-        try:
-            stored = store.read()
-            username = stored.username if stored is not None and stored.url == remote.url else store.account()
-        except CredentialStoreError:
-            username = None
+        username = stored_username(store, remote.url)
     command = remote.options.get("token_command")
     pairs = [(f"{own}_USERNAME", f"{own}_APIKEY"), (f"{own}_USERNAME", f"{own}_PASSWORD")]
     if general:
@@ -118,7 +114,7 @@ class FileSenderAuth:
         self.source = source_for(context)
         self.anonymous = context.anonymous
         self.answer: Answer | None = Answer(None, ()) if by is not None or voucher is not None else None
-        self._climbing: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._single = Single()
         self._told = False
 
     @property
@@ -247,7 +243,7 @@ class FileSenderAuth:
 
     def _signer(self, credential: Credential) -> Signer:
         options, env = self.context.remote.options, self.context.environ
-        own = f"PACKHORSE_{self.remote.upper().replace('-', '_')}"
+        own = variable_prefix(self.remote)
         application = options.get("application") or env.get(f"{own}_APPLICATION")
         key = credential.token or credential.password
         user = credential.username or self.source.username
@@ -256,8 +252,7 @@ class FileSenderAuth:
         if user is None and not application:
             raise AuthenticationError(
                 f"{self.remote}: an API key was found ({credential.origin}), but not whose it is",
-                hint=f"set PACKHORSE_{self.remote.upper().replace('-', '_')}_USERNAME, or username in "
-                f"[remotes.{self.remote}]: it stands at {self.base}/?s=user",
+                hint=f"set {own}_USERNAME, or username in [remotes.{self.remote}]: it stands at {self.base}/?s=user",
             )
         return Signer(
             sendable(key, credential.origin),
@@ -281,41 +276,11 @@ class FileSenderAuth:
 
     async def keep(self, key: Secret, username: str | None, where: str) -> str:
         """Keep the key: ``file`` or ``auto`` (0600), ``keyring``, or ``none``. Returns where, for a person."""
-        if where == "none":
-            return "nowhere"
-        store = self.source.store
-        if where == "keyring":
-            return await asyncio.to_thread(self._keep_in_keyring, key, username)
-        await asyncio.to_thread(store.write, StoredTokens(self.context.remote.url, key, None, username))
-        return str(store.path)
-
-    def _keep_in_keyring(self, key: Secret, username: str | None) -> str:
-        if not self.source.keyring_services:
-            raise CredentialStoreError(f"the keyring is switched off: remotes.{self.remote}.keyring is false")
-        if username is None:
-            raise CredentialStoreError("the keyring needs a user name to file the key under", hint="--username NAME")
-        service = self.source.keyring_services[0]
-        problem = remember({service: key}, username, self.source.environ, _KEYRING_STORE_LIMIT)
-        if problem is not None:
-            raise CredentialStoreError(f"the keyring cannot be used: {problem}", hint="keep it in a file: --store file")
-        self.source.store.delete()
-        self.source.store.write_account(username)
-        return f"the keyring, service {service}, account {username}"
+        held = StoredTokens(self.context.remote.url, key, None, username)
+        return (await asyncio.to_thread(keep, self.source, held, where, what="key")).where
 
     async def forget(self) -> bool:
         """Delete what is stored, in file and keyring. True when there was anything."""
         self.by = None
         self.answer = Answer(None, ())
-        found = await asyncio.to_thread(self.source.store.delete)
-        services, username = self.source.keyring_services, self.source.username
-        if services and username:
-            held = await asyncio.to_thread(look_up, services, username, self.source.environ, KEYRING_LIMIT)
-            if held.secrets:
-                found |= await asyncio.to_thread(forget, services, username, self.source.environ, _KEYRING_STORE_LIMIT)
-        return found
-
-    def _single(self) -> asyncio.Lock:
-        loop = asyncio.get_running_loop()
-        if self._climbing is None or self._climbing[0] is not loop:
-            self._climbing = (loop, asyncio.Lock())
-        return self._climbing[1]
+        return await asyncio.to_thread(forget_stored, self.source)

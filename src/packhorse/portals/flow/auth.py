@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from packhorse.credentials.keyrings import KEYRING_LIMIT, forget, look_up, remember
+from packhorse.credentials.keeping import forget_stored, keep, stored_username
 from packhorse.credentials.ladder import Answer, Credential, Source, climb, sendable
+from packhorse.credentials.single import Single
 from packhorse.credentials.store import StoredTokens, TokenStore
 from packhorse.credentials.tokens import TokenKeeper, Tokens
 from packhorse.errors import AuthenticationError, CredentialStoreError, PackhorseError, ProtocolError
@@ -23,11 +24,11 @@ from packhorse.net.redirect import same_origin
 from packhorse.portals.context import PortalContext
 from packhorse.portals.flow.refusals import refusal, wrong_base
 from packhorse.portals.flow.rows import decoded
+from packhorse.settings import variable_prefix
 
 __all__ = ["COOKIE", "FlowAuth", "source_for"]
 
 COOKIE: Final = "flow_refresh_token"
-_KEYRING_STORE_LIMIT: Final = 30.0  # a person may have to unlock it
 
 
 def source_for(context: PortalContext) -> Source:
@@ -37,14 +38,12 @@ def source_for(context: PortalContext) -> Source:
     for one server is never offered to another.
     """
     remote, env = context.remote, context.environ
-    own = f"PACKHORSE_{remote.name.upper().replace('-', '_')}"
+    own = variable_prefix(remote.name)
     guide = remote.name == "flow"
     store = TokenStore(context.state_dir, remote.name)
     username = remote.username or env.get(f"{own}_USERNAME") or (env.get("FLOW_USERNAME") if guide else None)
     if username is None:
-        with suppress(CredentialStoreError):
-            stored = store.read()
-            username = stored.username if stored is not None and stored.url == remote.url else store.account()
+        username = stored_username(store, remote.url)
     service = "flow-api" if guide else f"packhorse-{remote.name}"
     home = Path(env["HOME"]) if env.get("HOME") else Path.home()
     command = remote.options.get("token_command")
@@ -80,7 +79,7 @@ class FlowAuth:
         self.anonymous = context.anonymous
         self.keeper = TokenKeeper(self.base)
         self.answer: Answer | None = None
-        self._climbing: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._single = Single()
 
     @property
     def signed_in(self) -> bool:
@@ -198,58 +197,24 @@ class FlowAuth:
     # Keeping and forgetting.
 
     async def keep(self, tokens: Tokens, where: str) -> str:
-        """Use the tokens and keep them: ``file``, ``keyring``, ``auto`` (a file; see below) or ``none``.
+        """Use the tokens and keep them: ``file``, ``keyring``, ``auto`` (the file) or ``none``.
 
-        Returns where they are, for a person. A session's tokens change every half hour, which a file can follow in
-        every process; so ``auto`` is the 0600 file, and the keyring is there for who asks for it.
+        Returns where they are, for a person. Raises :class:`CredentialStoreError`.
         """
         self.keeper.clear()
         self.keeper.adopt(tokens)
         self.answer = Answer(Credential("explicit", "this sign-in", token=tokens.token, refresh=tokens.refresh), ())
         self.keeper.store = None
-        if where == "none":
-            return "nowhere"
-        if where == "keyring":
-            return await asyncio.to_thread(self._keep_in_keyring, tokens)
-        store = self.source.store
-        await asyncio.to_thread(store.write, StoredTokens(self.base, tokens.token, tokens.refresh, tokens.username))
-        self.keeper.store = store
-        return str(store.path)
-
-    def _keep_in_keyring(self, tokens: Tokens) -> str:
-        if not self.source.keyring_services:
-            raise CredentialStoreError(f"the keyring is switched off: remotes.{self.remote}.keyring is false")
-        if tokens.username is None:
-            raise CredentialStoreError("the keyring needs a user name to file the token under", hint="--username NAME")
-        service, refresh_service = self.source.keyring_services
-        values = {service: tokens.token}
-        if tokens.refresh is not None:
-            values[refresh_service] = tokens.refresh
-        problem = remember(values, tokens.username, self.source.environ, _KEYRING_STORE_LIMIT)
-        if problem is not None:
-            raise CredentialStoreError(f"the keyring cannot be used: {problem}", hint="keep it in a file: --store file")
-        # An older token file must not outlive this; the account's name is needed to find the entry again.
-        self.source.store.delete()
-        self.source.store.write_account(tokens.username)
-        return f"the keyring, service {service}, account {tokens.username}"
+        held = StoredTokens(self.base, tokens.token, tokens.refresh, tokens.username)
+        kept = await asyncio.to_thread(keep, self.source, held, where)
+        self.keeper.store = kept.store
+        return kept.where
 
     async def forget(self) -> bool:
         """Delete what is stored, in file and keyring. True when there was anything."""
         self.keeper.clear()
         self.answer = Answer(None, ())
-        found = await asyncio.to_thread(self.source.store.delete)
-        services, username = self.source.keyring_services, self.source.username
-        if services and username:
-            held = await asyncio.to_thread(look_up, services, username, self.source.environ, KEYRING_LIMIT)
-            if held.secrets:
-                found |= await asyncio.to_thread(forget, services, username, self.source.environ, _KEYRING_STORE_LIMIT)
-        return found
-
-    def _single(self) -> asyncio.Lock:
-        loop = asyncio.get_running_loop()
-        if self._climbing is None or self._climbing[0] is not loop:
-            self._climbing = (loop, asyncio.Lock())
-        return self._climbing[1]
+        return await asyncio.to_thread(forget_stored, self.source)
 
 
 def _bearer(request: Request) -> Secret | None:
