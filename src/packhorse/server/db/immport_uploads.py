@@ -78,9 +78,7 @@ class RegistrationResult(Base):
     __tablename__ = "immport_registration_results"
     __table_args__ = ({"sqlite_autoincrement": True},)
     id: Mapped[int] = mapped_column(_SMALL, primary_key=True, autoincrement=True)
-    registration_id: Mapped[int] = mapped_column(
-        ForeignKey("immport_registrations.id", ondelete="CASCADE"), index=True
-    )
+    registration_id: Mapped[int] = mapped_column(ForeignKey("immport_registrations.id", ondelete="CASCADE"), index=True)
     status: Mapped[str] = mapped_column(String(100))
     file_name: Mapped[str] = mapped_column(String(500), default="")
     line: Mapped[int | None]

@@ -44,7 +44,13 @@ SEPARATOR: Final = "Result Separator Column"
 YES_NO: Final = ("Yes", "No")
 
 Kind = Literal["text", "number", "integer", "date", "file", "files"]
-_KINDS: Final[Mapping[str, Kind]] = {"num": "number", "int": "integer", "date": "date", "file": "file", "files": "files"}
+_KINDS: Final[Mapping[str, Kind]] = {
+    "num": "number",
+    "int": "integer",
+    "date": "date",
+    "file": "file",
+    "files": "files",
+}
 
 
 @dataclass(frozen=True, slots=True)

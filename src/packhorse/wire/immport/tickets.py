@@ -7,7 +7,17 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["BATCH", "SCHEMES", "UPLOAD", "Scheme", "is_final", "is_rejected", "is_ticket", "stored_name", "ticket_number"]
+__all__ = [
+    "BATCH",
+    "SCHEMES",
+    "UPLOAD",
+    "Scheme",
+    "is_final",
+    "is_rejected",
+    "is_ticket",
+    "stored_name",
+    "ticket_number",
+]
 
 _TICKET: Final = re.compile(r"[A-Za-z0-9@.+_-]{1,150}_[0-9]{8}_[0-9]{1,18}", re.ASCII)
 

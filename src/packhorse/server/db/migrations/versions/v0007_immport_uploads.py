@@ -27,7 +27,7 @@ def upgrade() -> None:
             ["user_id"], ["users.id"], name=op.f("fk_immport_workspaces_user_id_users"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_immport_workspaces")),
-        sa.UniqueConstraint("user_id", "category", name=op.f("uq_immport_workspaces_user_id")),
+        sa.UniqueConstraint("user_id", "category", name=op.f("uq_immport_workspaces_user_id_category")),
         sqlite_autoincrement=True,
     )
     op.create_table(
@@ -94,7 +94,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_immport_upload_records")),
         sa.UniqueConstraint("accession", name=op.f("uq_immport_upload_records_accession")),
         sa.UniqueConstraint(
-            "workspace_id", "table_name", "identifier", name=op.f("uq_immport_upload_records_workspace_id")
+            "workspace_id",
+            "table_name",
+            "identifier",
+            name=op.f("uq_immport_upload_records_workspace_id_table_name_identifier"),
         ),
         sqlite_autoincrement=True,
     )
