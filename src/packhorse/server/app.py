@@ -24,6 +24,9 @@ from packhorse.server.api.core import Home, Refusal, refusal_answer
 from packhorse.server.api.filesender import download as filesender_download
 from packhorse.server.api.filesender import pages as filesender_pages
 from packhorse.server.api.filesender import rest as filesender_rest
+from packhorse.server.api.immport import batch as immport_batch
+from packhorse.server.api.immport import uploads as immport_uploads
+from packhorse.server.api.immport import workspaces as immport_workspaces
 from packhorse.server.config import ServerConfig
 from packhorse.server.db.engine import open_database
 from packhorse.server.delivery import Mailer
@@ -88,6 +91,9 @@ def create_app(config: ServerConfig) -> Starlette:
             Route("/healthz", _health, methods=["GET"]),
             *filesender_rest.routes,
             *filesender_download.routes,
+            *immport_workspaces.routes,
+            *immport_uploads.routes,
+            *immport_batch.routes,
             Mount("/api", app=Router(flow_routes, redirect_slashes=False)),
         ],
         middleware=[Middleware(Outermost)],

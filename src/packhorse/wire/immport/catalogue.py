@@ -92,7 +92,8 @@ GROUPS: Final = """
 @labels
   Clone Name|req; Reporter Name|req
 @visit
-  User Defined ID|req key; Name|req; Order Number|req int; Min Start Day|req num; Max Start Day|num; Start Rule; End Rule
+  User Defined ID|req key; Name|req; Order Number|req int; Min Start Day|req num; Max Start Day|num; Start Rule;
+  End Rule
 @arm
   User Defined ID|req key; Name|req; Description|req; Type Reported|col:type
 @criterion

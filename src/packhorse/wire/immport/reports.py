@@ -6,7 +6,7 @@ rows, tab separated; for an upload the new accessions, file by file, with CR LF.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -128,7 +128,7 @@ def _text(value: object) -> str | None:
     return None if value in (None, "") else str(value)
 
 
-def _intro(workspace: int, at: datetime.datetime, package: str) -> list[str]:
+def _intro(workspace: int, at: dt.datetime, package: str) -> list[str]:
     return [
         f"The validation report is based on ImmPort workspace (workspace_id = {workspace}).",
         f"The validation report was generated on {at:%Y-%m-%d-%H:%M:%S}.",
@@ -137,7 +137,7 @@ def _intro(workspace: int, at: datetime.datetime, package: str) -> list[str]:
     ]
 
 
-def validation_report(workspace: int, at: datetime.datetime, package: str, rows: Sequence[ResultRow]) -> str:
+def validation_report(workspace: int, at: dt.datetime, package: str, rows: Sequence[ResultRow]) -> str:
     """The database report of a validation: three lines, an empty one, the header, the rows; the last is the verdict."""
     lines = [*_intro(workspace, at, package), "\t".join(_COLUMNS)]
     for row in rows:
@@ -147,7 +147,7 @@ def validation_report(workspace: int, at: datetime.datetime, package: str, rows:
 
 
 def batch_report(
-    workspace: int, at: datetime.datetime, package: str, rows: Sequence[ResultRow], stored: Section | None
+    workspace: int, at: dt.datetime, package: str, rows: Sequence[ResultRow], stored: Section | None
 ) -> str:
     """The database report of a batch update: its steps, and what was changed."""
     lines = [
@@ -156,8 +156,7 @@ def batch_report(
         *_intro(workspace, at, package),
         "\t".join(_COLUMNS[1:]),
     ]
-    for row in rows:
-        lines.append("\t".join(map(_cell, (row.line or 0, row.status, row.error, row.description))))
+    lines += ["\t".join(map(_cell, (row.line or 0, row.status, row.error, row.description))) for row in rows]
     lines += ["", f"{_STARS[:-1]} Database Submission Report {_STARS}", ""]
     if stored is None:
         lines.append("The Database Submission Report is Empty.")
@@ -170,14 +169,12 @@ def batch_report(
 def parse_validation_report(text: str) -> tuple[ResultRow, ...]:
     """The rows of a validation's or a batch update's report. Raises :class:`ProtocolError` where no header is."""
     lines = text.replace("\r\n", "\n").split("\n")
-    for number, line in enumerate(lines):
-        columns = line.split("\t")
-        if tuple(columns[-4:]) == _COLUMNS[1:]:
-            break
-    else:
+    head = next((at for at, line in enumerate(lines) if tuple(line.split("\t")[-4:]) == _COLUMNS[1:]), None)
+    if head is None:
         raise ProtocolError("the server's report is not in the documented form: it has no header of columns")
+    columns = lines[head].split("\t")
     found = []
-    for line in lines[number + 1 :]:
+    for line in lines[head + 1 :]:
         if not line.strip() and len(columns) == 4:
             break
         if not line.strip():
@@ -197,8 +194,8 @@ def upload_report(
     ticket: str,
     submitter: str,
     username: str,
-    submitted: datetime.datetime,
-    at: datetime.datetime,
+    submitted: dt.datetime,
+    at: dt.datetime,
     package: str,
     size: int,
     method: str,
@@ -244,7 +241,7 @@ def upload_report(
     return "\r\n".join(lines) + "\r\n"
 
 
-def _stamp(at: datetime.datetime, form: str) -> str:
+def _stamp(at: dt.datetime, form: str) -> str:
     return at.strftime(form).upper()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -59,7 +59,7 @@ BATCH: Final = Scheme("batch", "batchUpdateUpload", "batchUpdateValidate", "_Bat
 SCHEMES: Final = {scheme.name: scheme for scheme in (UPLOAD, BATCH)}
 
 
-def ticket_number(user: str, day: datetime.date, registration: int) -> str:
+def ticket_number(user: str, day: dt.date, registration: int) -> str:
     """The ticket of a registration.
 
     >>> ticket_number("testuser", datetime.date(2018, 5, 23), 19546)
