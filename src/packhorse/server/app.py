@@ -30,6 +30,7 @@ from packhorse.server.api.immport import workspaces as immport_workspaces
 from packhorse.server.config import ServerConfig
 from packhorse.server.db.engine import open_database
 from packhorse.server.delivery import Mailer
+from packhorse.server.immport import dropping as _dropping  # noqa: F401 - declares the periodic jobs
 from packhorse.server.immport.signing import SigningKey
 from packhorse.server.jobs import Jobs
 from packhorse.server.mail import AFTER_POST

@@ -232,7 +232,7 @@ class _Validation:
         if column.key:
             self._identify(name, row, column, value, targets)
         elif column.reference:
-            self._refer(name, row, column, value, targets)
+            self._refer(name, row, column, value, targets=targets, made=made)
         elif column.kind in ("file", "files"):
             self._file(name, row, column, value, targets)
         else:
@@ -274,14 +274,16 @@ class _Validation:
         for target in targets:
             target.identifier = value
 
-    def _refer(self, name: str, row: Row, column: Column, value: str, targets: list[Made]) -> None:
+    def _refer(
+        self, name: str, row: Row, column: Column, value: str, *, targets: list[Made], made: dict[str, Made]
+    ) -> None:
         table = column.reference
         found: list[str] = []
         for one in _several(value) if column.many else [value]:
             if len(one) > _ID_LIMIT:
                 self._fault(name, row.line, f"'{column.name}' holds {len(one)} characters; {_ID_LIMIT} are allowed")
             elif (table, one) in self._defined or (table, one) in self._inline:
-                self._new_record(name, row, column, one, targets)
+                self._new_record(name, row, column, one, made)
                 for target in targets:
                     target.links.append(Link(column.column, table, one))
             elif one in self._there.get(table, {}):
@@ -299,17 +301,13 @@ class _Validation:
             if found and target.table != table:
                 target.values[column.column] = "; ".join(found)
 
-    def _new_record(self, name: str, row: Row, column: Column, one: str, targets: list[Made]) -> None:
+    def _new_record(self, name: str, row: Row, column: Column, one: str, made: dict[str, Made]) -> None:
         """Give the record that this row defines by the way its ID."""
-        if not column.defines or self._inline.get((column.reference, one)) != (name, row.line):
-            return
-        for record in reversed(self._verdict.records):
-            if (record.file_name, record.line) != (name, row.line):
-                break
-            if record.table == column.reference and record.identifier is None:
-                record.identifier = one
-                return
-        self._verdict.records.append(Made(column.reference, one, name, row.line, {}))
+        if column.defines and self._inline.get((column.reference, one)) == (name, row.line):
+            if column.reference not in made:
+                made[column.reference] = Made(column.reference, None, name, row.line, {})
+                self._verdict.records.append(made[column.reference])
+            made[column.reference].identifier = one
 
     def _file(self, name: str, row: Row, column: Column, value: str, targets: list[Made]) -> None:
         for one in _several(value) if column.many else [value]:
