@@ -67,8 +67,9 @@ class ImmPortPortal:
                     f"{self.remote}:{place.study} has no files, or there is no such study",
                     hint=f"packhorse ls {self.remote}:",
                 )
+            folders = {"/".join(path.split("/")[:depth]) for path in whole for depth in range(2, path.count("/") + 1)}
             raise NotFoundError(
-                f"{address} does not exist{near(place.path, whole)}",
+                f"{address} does not exist{near(place.path, [*folders, *whole])}",
                 hint=f"packhorse ls {self.remote}:{place.study}",
             )
         raise NotFoundError(f"no file of {address} is as the filters ask", hint=f"packhorse ls {address}")
