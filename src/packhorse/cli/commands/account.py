@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from packhorse.cli.asking import first_line
+from packhorse.cli.asking import all_lines, first_line
 from packhorse.cli.context import State, command
 from packhorse.cli.demo_note import demo_account
 from packhorse.errors import AuthenticationError, UsageError
@@ -59,7 +59,8 @@ def login_command(
     state.session.portal(remote)  # an unknown remote is said before anything is asked
     token = secret = None
     if token_stdin:
-        token = first_line("token")
+        kind = state.settings.remote(remote).kind
+        token = all_lines("token") if kind == "immport" else first_line("token")
     elif password is not None:
         state.output.warn("a password in the command line can be read by others here; use --password-stdin")
         secret = Secret(password)
