@@ -7,31 +7,36 @@ import base64
 import binascii
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from packhorse.credentials.single import Single
 from packhorse.credentials.store import StoredTokens, TokenStore
 from packhorse.errors import CredentialStoreError
 from packhorse.model import Secret
 
-__all__ = ["RENEW_AHEAD", "TokenKeeper", "Tokens", "expiry"]
+__all__ = ["RENEW_AHEAD", "TokenKeeper", "Tokens", "claims_of", "expiry"]
 
 RENEW_AHEAD: Final = 60.0
 """Seconds before its expiry at which a token is renewed unasked; a quarter of its time where that is less."""
 
 
-def expiry(token: Secret) -> float | None:
-    """When a JWT expires, in Unix seconds, read without verification (only its issuer can verify it); else ``None``."""
+def claims_of(token: Secret) -> Mapping[str, Any]:
+    """What a JWT says of itself, read without verification (only its issuer can verify it); empty for another token."""
     parts = token.reveal().split(".")
     if len(parts) != 3 or len(parts[1]) > 64 * 1024:
-        return None
+        return {}
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        value = claims["exp"]
-    except (ValueError, binascii.Error, KeyError, TypeError, RecursionError):
-        return None
+    except (ValueError, binascii.Error, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def expiry(token: Secret) -> float | None:
+    """When a JWT expires, in Unix seconds; ``None`` where that is not said."""
+    value = claims_of(token).get("exp")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
         return None
     return float(value)

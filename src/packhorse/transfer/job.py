@@ -138,9 +138,13 @@ class Tries(BaseTries):
         status = refused.head.status
         if self.renewals >= MAX_RENEWALS:
             return False
+        if locator.refused is not None and locator.refused(refused.head, refused.body):
+            self.renewals += 1
+            self.source.forget(locator)
+            return True
         # The locator's own expiry, or a signed address: another one may be had.
         renewable = locator.secret_url or locator.expires is not None
-        if status in (401, 403, 410) and renewable:
+        if status in (401, 403, 410) and renewable and locator.refused is None:
             self.renewals += 1
             self.source.forget(locator)
             return True

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from packhorse.portals.immport.api import ImmPortApi
     from packhorse.portals.immport.auth import ImmPortAuth
+    from packhorse.portals.immport.portal import ImmPortPortal, open_portal
 
-__all__ = ["ImmPortApi", "ImmPortAuth"]
+__all__ = ["ImmPortApi", "ImmPortAuth", "ImmPortPortal", "open_portal"]
 
-_HOMES = {"ImmPortApi": "api", "ImmPortAuth": "auth"}
+_HOMES = {"ImmPortApi": "api", "ImmPortAuth": "auth", "ImmPortPortal": "portal", "open_portal": "portal"}
 
 
 def __getattr__(name: str) -> Any:
