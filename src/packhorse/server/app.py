@@ -24,9 +24,15 @@ from packhorse.server.api.core import Home, Refusal, refusal_answer
 from packhorse.server.api.filesender import download as filesender_download
 from packhorse.server.api.filesender import pages as filesender_pages
 from packhorse.server.api.filesender import rest as filesender_rest
+from packhorse.server.api.immport import auth as immport_auth
 from packhorse.server.api.immport import batch as immport_batch
+from packhorse.server.api.immport import drs as immport_drs
+from packhorse.server.api.immport import folders as immport_folders
+from packhorse.server.api.immport import keys as immport_keys
+from packhorse.server.api.immport import oidc as immport_oidc
 from packhorse.server.api.immport import uploads as immport_uploads
 from packhorse.server.api.immport import workspaces as immport_workspaces
+from packhorse.server.api.immport.core import refusal_answer as immport_refusal
 from packhorse.server.config import ServerConfig
 from packhorse.server.db.engine import open_database
 from packhorse.server.delivery import Mailer
@@ -61,7 +67,7 @@ def open_home(config: ServerConfig) -> Home:
         Sealer(key),
         jobs,
         mailer,
-        SigningKey(config.home / "immport-key.pem"),
+        SigningKey(config.home / "immport-key.pem", key),
     )
 
 
@@ -95,6 +101,11 @@ def create_app(config: ServerConfig) -> Starlette:
             *immport_workspaces.routes,
             *immport_uploads.routes,
             *immport_batch.routes,
+            *immport_auth.routes,
+            *immport_oidc.routes,
+            *immport_keys.routes,
+            *immport_folders.routes,
+            *immport_drs.routes,
             Mount("/api", app=Router(flow_routes, redirect_slashes=False)),
         ],
         middleware=[Middleware(Outermost)],
@@ -133,8 +144,10 @@ class Outermost:
             # the path only: a query may hold a token
             log.exception("%s %s failed", scope["method"], path)
             if not started:
-                answer = refusal_answer(Refusal(500, "The server failed to answer this request"))
-                await answer(scope, receive, send)
+                refusal = Refusal(500, "The server failed to answer this request")
+                await (immport_refusal(refusal, path) if _of_immport(path) else refusal_answer(refusal))(
+                    scope, receive, send
+                )
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -142,10 +155,16 @@ async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(getattr(error, "headers", None) or {})
     message = {404: "No such address", 405: "This address does not take this method"}.get(status, "Request refused")
+    if _of_immport(request.url.path):
+        return immport_refusal(Refusal(status, message, headers=headers), request.url.path)
     if request.url.path.startswith("/api/v2/"):
         body: dict[str, Any] = flow.problem_body(status, message, message, instance=request.url.path)
         return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
     return refusal_answer(Refusal(status, message, headers=headers))
+
+
+def _of_immport(path: str) -> bool:
+    return path.startswith(("/auth/", "/data/", "/workspaces", "/shared/", "/ga4gh/"))
 
 
 def _health(request: Request) -> Response:

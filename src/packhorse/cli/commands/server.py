@@ -200,7 +200,7 @@ def application_command(state: State, name: str, admin: bool, home: Path | None)
 
 
 @command("share", group=server_command, examples="packhorse server share execution 456 ada")
-@click.argument("kind", type=click.Choice(["data", "sample", "project", "execution"]))
+@click.argument("kind", type=click.Choice(["data", "sample", "project", "execution", "study"]))
 @click.argument("id")
 @click.argument("username")
 @click.option("--level", type=click.Choice(["read", "edit", "share", "none"]), default="read", show_default=True,

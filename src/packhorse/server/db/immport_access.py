@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, Text
+from sqlalchemy import JSON, Boolean, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from packhorse.server.db.models import Base, now
@@ -27,7 +27,8 @@ class OAuthClient(Base):
 
 
 class OAuthCode(Base):
-    """An authorization code: good once, for a minute. ``challenge`` is PKCE's (S256)."""
+    """An authorization code: good once, for a minute. ``challenge`` is PKCE's (S256); ``session_id`` the sign-in that
+    it led to."""
 
     __tablename__ = "oauth_codes"
     code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -37,6 +38,7 @@ class OAuthCode(Base):
     challenge: Mapped[str] = mapped_column(String(128))
     scopes: Mapped[str] = mapped_column(String(200))
     nonce: Mapped[str | None] = mapped_column(String(500))
+    used: Mapped[bool] = mapped_column(Boolean, default=False)
     session_id: Mapped[str | None] = mapped_column(String(32))
     expires: Mapped[int] = mapped_column(index=True)
 

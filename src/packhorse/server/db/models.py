@@ -9,6 +9,8 @@ from typing import Any, Final
 from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from packhorse.wire.immport.fileids import file_uuid
+
 __all__ = [
     "ApiKey",
     "Attribute",
@@ -286,11 +288,16 @@ class ImportEntry(Base):
     mtime_ns: Mapped[int]
 
 
+def _uuid_of_path(context: Any) -> str:
+    return file_uuid(context.get_current_parameters()["path"])
+
+
 class StudyFile(Base):
-    """A file of an ImmPort study under its path (``SDY1/ResultFiles/…``)."""
+    """A file of an ImmPort study under its path (``SDY1/ResultFiles/…``). ``uuid`` is what DRS knows it by."""
 
     __tablename__ = "study_files"
     path: Mapped[str] = mapped_column(String(1000), primary_key=True)
+    uuid: Mapped[str] = mapped_column(String(36), index=True, default=_uuid_of_path)
     file_id: Mapped[int] = mapped_column(ForeignKey("stored_files.id"), index=True)
     modified: Mapped[int]
     file: Mapped[StoredFile] = relationship(lazy="joined", innerjoin=True)

@@ -19,7 +19,7 @@ from packhorse.server.db.immport import Study
 from packhorse.server.db.models import ApiKey, LoginSession, Share, User, now
 from packhorse.server.security import hash_key
 from packhorse.wire.immport.paths import study_of
-from packhorse.wire.immport.tokens import SCOPES, bearer, read_scopes
+from packhorse.wire.immport.tokens import DIRECT_CLIENT, SCOPES, bearer, read_scopes
 
 __all__ = ["STUDY", "Caller", "caller_of", "caller_of_user", "may_see", "may_see_path", "visible_studies"]
 
@@ -55,7 +55,9 @@ def _of_jwt(token: str, session: Session, home: Home) -> Caller | None:
         .join(LoginSession, LoginSession.user_id == User.id)
         .where(LoginSession.id == grant.session_id, LoginSession.ended.is_(None), User.active)
     )
-    return caller_of_user(user, grant.scopes, grant.session_id) if user else None
+    # a password's token says "browse download" (spec §1.1), and was what people uploaded with (§4)
+    scopes = _ALL if grant.client_id == DIRECT_CLIENT else grant.scopes
+    return caller_of_user(user, scopes, grant.session_id) if user else None
 
 
 def _of_key(token: str, session: Session) -> Caller | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import threading
 import time
@@ -34,10 +35,14 @@ class Grant:
 
 
 class SigningKey:
-    """Signs and reads JWTs (RS256). The key is made at first use, 0600, the same for every process of the home."""
+    """Signs and reads JWTs (RS256). The key is made at first use, 0600, the same for every process of the home.
 
-    def __init__(self, path: Path) -> None:
+    Links and transfer tokens, which only this server reads, are signed with ``secret`` (HMAC).
+    """
+
+    def __init__(self, path: Path, secret: bytes) -> None:
         self._path = path
+        self._secret = hmac.digest(secret, b"packhorse: immport links", "sha256")
         self._lock = threading.Lock()
         self._key: RSAPrivateKey | None = None
         self._id = ""
@@ -63,6 +68,14 @@ class SigningKey:
             return Grant(session_id, frozenset(map(str, scopes)), str(claims["client_id"]))
         except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
             return None
+
+    def mac(self, purpose: str, text: str) -> str:
+        """The signature of a text for one purpose, as 64 hexadecimal digits."""
+        return hmac.new(self._secret, f"{purpose}\0{text}".encode("utf-8", "surrogatepass"), "sha256").hexdigest()
+
+    def mac_holds(self, purpose: str, text: str, given: str) -> bool:
+        """Whether a signature is the one of :meth:`mac`."""
+        return given.isascii() and hmac.compare_digest(self.mac(purpose, text), given)
 
     def jwks(self) -> dict[str, Any]:
         """The public key as a JWK set (RFC 7517)."""

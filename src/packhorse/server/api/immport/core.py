@@ -33,11 +33,13 @@ __all__ = [
     "Context",
     "Endpoint",
     "Refusal",
+    "Refused",
     "base_of",
     "bounded_body",
     "check_study_access",
     "endpoint",
     "guarded",
+    "json_object",
     "pretty",
     "refusal_answer",
     "signed_in",
@@ -77,12 +79,20 @@ class Context:
         return self.request.query_params.get(name) or None
 
 
+Refused = Callable[[Refusal, str], Response]
+
+
 def endpoint(
-    handler: Callable[[Context], Answer], *, scope: Scope | None, write: bool = False, body: bool = False
+    handler: Callable[[Context], Answer],
+    *,
+    scope: Scope | None,
+    write: bool = False,
+    body: bool = False,
+    refused: Refused | None = None,
 ) -> Endpoint:
     """Wrap a handler. With a ``scope`` a token is needed (401) that has it (403); with ``None`` a caller may be
     anonymous, but a token that is sent must be good. ``write`` commits when the handler returns; ``body`` reads a JSON
-    object. A mapping is answered as a flat object, one member a line."""
+    object. A mapping is answered as a flat object, one member a line. ``refused`` writes refusals in another form."""
 
     def work(request: Request, sent: Mapping[str, Any]) -> ASGIApp:
         home: Home = request.app.state.home
@@ -96,22 +106,23 @@ def endpoint(
         )
 
     async def run(request: Request) -> ASGIApp:
-        sent = await _json_object(request) if body else {}
+        sent = await json_object(request) if body else {}
         return await run_in_threadpool(work, request, sent)
 
-    return guarded(run)
+    return guarded(run, refused)
 
 
-def guarded(run: Endpoint) -> Endpoint:
+def guarded(run: Endpoint, refused: Refused | None = None) -> Endpoint:
     """An endpoint whose refusals become answers."""
+    written = refused or refusal_answer
 
     async def safely(request: Request) -> ASGIApp:
         try:
             return await run(request)
         except Refusal as refusal:
-            return refusal_answer(refusal, request.url.path)
+            return written(refusal, request.url.path)
         except UnicodeEncodeError:  # a lone surrogate on its way into the database: no such name exists
-            return refusal_answer(Refusal(400, "The request holds text that is not Unicode"), request.url.path)
+            return written(Refusal(400, "The request holds text that is not Unicode"), request.url.path)
 
     return safely
 
@@ -212,7 +223,8 @@ async def bounded_body(request: Request, most: int | None = None) -> bytes:
     return bytes(raw)
 
 
-async def _json_object(request: Request) -> Mapping[str, Any]:
+async def json_object(request: Request) -> Mapping[str, Any]:
+    """The JSON object that was sent. Refuses (400, 413) anything else."""
     raw = await bounded_body(request)
     try:
         sent = json.loads(raw.decode("utf-8"))

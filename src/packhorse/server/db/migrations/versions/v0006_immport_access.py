@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("challenge", sa.String(length=128), nullable=False),
         sa.Column("scopes", sa.String(length=200), nullable=False),
         sa.Column("nonce", sa.String(length=500), nullable=True),
+        sa.Column("used", sa.Boolean(), nullable=False),
         sa.Column("session_id", sa.String(length=32), nullable=True),
         sa.Column("expires", sa.BigInteger(), nullable=False),
         _user("oauth_codes"),
