@@ -318,6 +318,21 @@ class Session(Sends, Queries):
             username, password = entered
         return self._run(portal.sign_in(username, _secret(password), store=store))
 
+    def login_by_browser(
+        self, remote: str, show: Callable[[str], None], *, store: str = "auto", limit: float = 300.0
+    ) -> Mapping[str, Any]:
+        """Sign in to a remote in the web browser: ``show`` gets the address to open, in a thread, and returns.
+
+        ``limit`` in seconds. Raises UsageError where the remote offers no such way, AuthenticationError.
+        """
+        portal = self.portal(remote)
+        sign_in: Callable[..., Coroutine[Any, Any, Mapping[str, Any]]] | None = getattr(
+            portal, "sign_in_by_browser", None
+        )
+        if sign_in is None:
+            raise UsageError(f"{remote} offers no sign-in in the browser", hint=f"packhorse login {remote}")
+        return self._run(sign_in(show, store=store, limit=limit))
+
     def logout(self, remote: str) -> bool:
         """Forget what is kept for a remote. True when there was anything."""
         return self._run(self._with_accounts(remote).sign_out())

@@ -35,7 +35,7 @@ missing file is an empty one::
 
     [remotes.immport]                       # what is not said is at the usual places of the address
     auth_url = "https://www.immport.org/auth"   # also query_url, data_url, upload_url, batch_url
-    route = "https"                         # how files come: "https" (DRS), "aspera", or "auto"
+    route = "auto"                          # how files come: "https" (DRS), "aspera", or whichever there is
     aspera_host = "aspera-immport.niaid.nih.gov"  # also aspera_user, aspera_port
     ascp = "/opt/aspera/bin/ascp"           # else it is looked for in the usual places
     ascp_key = "~/keys/aspera_bypass_rsa.pem"   # tried before the keys that lie beside it

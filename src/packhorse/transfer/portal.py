@@ -56,12 +56,12 @@ class Codec(Protocol):
 class Bring(Protocol):
     """How a portal brings a whole file by a tool of its own (``ascp``)."""
 
-    async def __call__(self, folder: Path, tell: Callable[[int], None]) -> Path:
+    async def __call__(self, folder: Path, tell: Callable[[int], None], limit: int | None) -> Path:
         """Write the file into ``folder``, which exists and is the engine's, under any name, and return its path.
 
         What an earlier call left in the folder is there and may be used. ``tell`` takes the count of bytes that are
-        there, from any thread. When it returns or raises (cancellation too), nothing writes there any more.
-        Raises our errors; those that are ``retryable`` are tried again.
+        there, from any thread; ``limit`` in bytes per second. When it returns or raises (cancellation too), nothing
+        writes there any more. Raises our errors; those that are ``retryable`` are tried again.
         """
 
 

@@ -151,6 +151,8 @@ async def fetch_small(job: Job, task: Task, known: LedgerEntry | None = None) ->
     still there: the server is asked whether it is the same. Raises our errors."""
     source = Source(task.item, task.portal)
     locator = await source.locator()
+    if locator.bring is not None:
+        return Large(None)
     if locator.codec is not None:
         return await _fetch_decoded(job, task, source, locator.codec, extent_of(task.item, locator))
     return await _first_bytes(job, task, source, SMALL, known)

@@ -115,7 +115,7 @@ def test_remotes_without_a_portal(tmp_path: Path) -> None:
     config.parent.mkdir()
     config.write_text('[remotes.odd]\nkind = "gopher"\nurl = "https://x.org"\n')
     session = Session(settings_at(tmp_path))
-    for name, said in (("immport", "later version"), ("demo", "no demo server"), ("odd", "nothing installed here")):
+    for name, said in (("demo", "no demo server"), ("demo-immport", "no demo server"), ("odd", "nothing installed")):
         with pytest.raises(UsageError, match=said):
             session.portal(name)
     with pytest.raises(AddressError, match="did you mean 'flow'"):

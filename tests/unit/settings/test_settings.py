@@ -23,7 +23,7 @@ def load(tmp_path: Path, text: str | None = None, **environ: str) -> Settings:
 def test_without_a_file_the_built_in_remotes_stand(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert settings.remote("flow").url == "https://app.flow.bio/api"
-    assert set(settings.remotes) == {"flow", "immport", "demo", "demo-files"}
+    assert set(settings.remotes) == {"flow", "immport", "demo", "demo-files", "demo-immport"}
     assert settings.remote("demo").url == settings.remote("demo-files").url == ""
     assert settings.state_dir == tmp_path / "state"
     assert settings.transfer.retries == 3

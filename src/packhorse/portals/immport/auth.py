@@ -266,7 +266,7 @@ async def password_token(
     for number, place in enumerate(places, 1):
         request = Request("POST", f"{place}/token", headers, body, len(body), idempotent=True)
         try:
-            reply = await call(network, request)
+            reply = await call(network, request, retries=3 if number == len(places) else 0)
         except RefusedError:
             if number == len(places):
                 raise

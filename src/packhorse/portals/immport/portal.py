@@ -9,13 +9,14 @@ from typing import Any
 
 from packhorse.credentials.ladder import Answer, climb
 from packhorse.credentials.tokens import Tokens, claims_of, expiry
-from packhorse.errors import NotFoundError, UsageError
+from packhorse.errors import NotFoundError, ProtocolError, ServerError, TransferError, UsageError
 from packhorse.model import Item, Secret
 from packhorse.net.message import Reply, Request, ResponseHead
-from packhorse.net.redact import show_url
+from packhorse.net.redact import show_text, show_url
 from packhorse.net.transport import Network
 from packhorse.portals.context import PortalContext
 from packhorse.portals.immport.api import ImmPortApi
+from packhorse.portals.immport.aspera.route import Aspera
 from packhorse.portals.immport.drs import Drs
 from packhorse.portals.immport.keys import read_key
 from packhorse.portals.immport.listing import Listing
@@ -40,6 +41,7 @@ class ImmPortPortal:
         self.api = ImmPortApi(context)
         self.listing = Listing(self.api)
         self.drs = Drs(self.api)
+        self.aspera = Aspera(self.api)
 
     def attach(self, network: Network) -> None:
         """Go on over another network (a fork needs a new one), with the same credentials."""
@@ -67,8 +69,9 @@ class ImmPortPortal:
                     f"{self.remote}:{place.study} has no files, or there is no such study",
                     hint=f"packhorse ls {self.remote}:",
                 )
+            folders = {"/".join(path.split("/")[:depth]) for path in whole for depth in range(2, path.count("/") + 1)}
             raise NotFoundError(
-                f"{address} does not exist{near(place.path, whole)}",
+                f"{address} does not exist{near(place.path, [*folders, *whole])}",
                 hint=f"packhorse ls {self.remote}:{place.study}",
             )
         raise NotFoundError(f"no file of {address} is as the filters ask", hint=f"packhorse ls {address}")
@@ -134,8 +137,26 @@ class ImmPortPortal:
     # Bytes.
 
     async def locate(self, item: Item) -> Locator:
-        """A fresh address of the item's bytes."""
-        return await self.drs.locate(item)
+        """A fresh address of the item's bytes, or how Aspera brings them.
+
+        Route ``auto``: HTTPS, and Aspera for what HTTPS does not have, where there is an ``ascp``.
+        """
+        route = item.labels.get("route") or self.api.settings.options.get("route") or "auto"
+        if route == "aspera":
+            return await self.aspera.locator(item)
+        if "id" not in item.labels:
+            if route == "https":
+                raise TransferError(
+                    f"{self.remote} gives no HTTPS address of {show_text(item.path)}",
+                    hint="older servers send files by Aspera only: --route aspera",
+                )
+            return await self.aspera.locator(item)
+        try:
+            return await self.drs.locate(item)
+        except (NotFoundError, ServerError, ProtocolError):
+            if route == "https" or await asyncio.to_thread(self.aspera.find) is None:
+                raise
+            return await self.aspera.locator(item)
 
     async def authorise(self, request: Request) -> Request:
         return await self.api.auth.authorise(request)
@@ -150,7 +171,8 @@ class ImmPortPortal:
         return self.drs.explain(head, body)
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Give the threads of Aspera back."""
+        self.aspera.close()
 
     # Accounts (packhorse.portals.context.SignsIn).
 
