@@ -37,7 +37,18 @@ from packhorse.transfer.decode import Decoding, UndecodableError, chunks_of, ext
 from packhorse.transfer.events import Resumed, Retried, Verified
 from packhorse.transfer.existing import reprove
 from packhorse.transfer.files import destination_error, sync_directory
-from packhorse.transfer.job import Job, Refused, Source, Task, Tries, claims, mismatch, prove, wanted_algorithms
+from packhorse.transfer.job import (
+    BroughtInstead,
+    Job,
+    Refused,
+    Source,
+    Task,
+    Tries,
+    claims,
+    mismatch,
+    prove,
+    wanted_algorithms,
+)
 from packhorse.transfer.journal import JournalState, Owner
 from packhorse.transfer.lease import Lease, keep, still_ours, this_process, unless
 from packhorse.transfer.ledger import LedgerEntry, address_of, entry_for, unchanged
@@ -113,6 +124,8 @@ class LargeFile:
                 return await self._once()
             except _SettledElsewhereError:
                 return None
+            except BroughtInstead:
+                self.kept, self.pieces = 0, []
             except UndecodableError as undecodable:
                 raise undecodable.error from undecodable
             except ChangedError as error:

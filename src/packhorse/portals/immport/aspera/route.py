@@ -185,7 +185,7 @@ class Aspera:
                 port=self.port,
                 key=key,
                 pairs=pairs,
-                folder=errand.folder,
+                folder=errand.folder.absolute(),
                 logs=scratch,
                 rate=errand.rate,
             )
