@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from packhorse.wire.immport.ids import file_uuid
+from packhorse.wire.immport.fileids import file_uuid
 
 __all__ = [
     "ApiKey",

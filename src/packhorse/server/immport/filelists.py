@@ -15,7 +15,7 @@ from packhorse.server.db.immport import RELEASE, Study
 from packhorse.server.db.models import StoredFile, StudyFile
 from packhorse.server.immport.files import named_files
 from packhorse.wire.immport import paths
-from packhorse.wire.immport.ids import file_uuid
+from packhorse.wire.immport.fileids import file_uuid
 
 __all__ = ["FILE_TYPES", "ListedFile", "study_files"]
 

@@ -13,7 +13,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-_FILES: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://www.immport.org/data/files")
+_FILES: Final = uuid.UUID("6f1c2f0e-8d0b-5c53-9d8c-4f5d2b1a7e90")
 _TEXTS: Final = """
 by_study_accession by_study_title by_clinical by_arm_accession by_arm_name by_subject_accession by_age_event
 by_age_event_specify by_age_unit by_max_subject_age by_min_subject_age by_subject_phenotype by_ancestral_population
@@ -144,7 +144,7 @@ def _identify_files() -> None:
     files = sa.table("study_files", sa.column("path", sa.String), sa.column("uuid", sa.String))
     connection = op.get_bind()
     for path in connection.scalars(sa.select(files.c.path)).all():
-        named = str(uuid.uuid5(_FILES, path.strip("/")))
+        named = str(uuid.uuid5(_FILES, path.lstrip("/")))
         connection.execute(files.update().where(files.c.path == path).values(uuid=named))
     with op.batch_alter_table("study_files") as batch:
         batch.alter_column("uuid", existing_type=sa.String(length=36), nullable=False)
