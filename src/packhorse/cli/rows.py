@@ -36,12 +36,13 @@ _SHOWN: Final = 20
 _WIDEST: Final = 32
 _MOST_NOTES: Final = 8
 _TELLING: Final = """\
-study_accession studyAccession subjectAccession subject_accession name brief_title armName briefTitle title
+study_accession studyAccession subjectAccession subject_accession name brief_title briefTitle title
 analytePreferred analyteReported geneSymbolPreferred geneSymbolReported populationNamePreferred populationNameReported
 virusStrainPreferred virusStrainReported locusName allele1 allele2 metaboliteNamePreferred proteinNamePreferred
 valuePreferred valueReported unitPreferred unitReported concentrationValuePreferred concentrationUnitPreferred
 populationStatisticPreferred populationStatUnitPreferred spotNumberPreferred spotNumberReported cellNumberReported
-intensity resultValuePreferred resultValueReported labTestNamePreferred studyTimeCollected studyTimeCollectedUnit
+intensity labTestNamePreferred resultValuePreferred resultValueReported armName studyTimeCollected
+studyTimeCollectedUnit
 fileName filesizeBytes path filePath description gender race ethnicity species
 """
 """Members that say most, in the order in which they get a place."""
@@ -184,8 +185,6 @@ def telling(names: Sequence[str], rows: Sequence[Mapping[str, Any]], width: int)
     for name in order:
         widest = max(wide(safe(name)), *(min(wide(safe(_shown(row[name]))), _WIDEST) for row in rows))
         if widest + 2 > left:
-            if len(chosen) >= 3:
-                break
             continue
         chosen.append(name)
         left -= widest + 2

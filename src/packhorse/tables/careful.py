@@ -108,7 +108,7 @@ def _text(value: Any) -> tuple[Any, str]:
     if isinstance(value, Number):
         return str(value), ""
     if isinstance(value, Nested):
-        return whole_text(value), "a nested value, kept as JSON text"
+        return whole_text(value), ""
     cleaned = whole_text(value)
     return cleaned, "" if cleaned is value else "half of a surrogate pair, now U+FFFD"
 

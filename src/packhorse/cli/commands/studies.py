@@ -67,11 +67,20 @@ def search_(
             for value, number in values.items()
         ]
     else:
-        rows = [{f"{what}_accession": hit.id, **hit.record} for hit in found.hits]
+        rows = [
+            {f"{what}_accession": hit.id, **{name: _flat(value) for name, value in hit.record.items()}}
+            for hit in found.hits
+        ]
     table = Table.from_records(rows)
     give_table(state, table, kind, target, overwrite=overwrite, what="value" if counts else "hit")
     if found.total > len(found.hits) and not counts:
         state.output.note(f"{len(found.hits):,} of {count(found.total, 'hit')}: --limit", "dim")
+
+
+def _flat(value: Any) -> Any:
+    """A list of texts as one text; anything else as it is."""
+    listed = isinstance(value, list) and all(isinstance(part, str) for part in value)
+    return "; ".join(value) if listed else value
 
 
 def _facets(given: tuple[str, ...]) -> dict[str, list[str]]:

@@ -93,6 +93,8 @@ def _pairs(query: Query, filters: Filters) -> list[tuple[str, str]]:
             continue
         if name not in known:
             raise UsageError(f"{query.name} has no filter {name!r}{_near(name, known)}", hint=_how(query, known))
+        if isinstance(given, Mapping):
+            raise UsageError(f"{name} is a mapping; give text, a number, or a list of those", hint=_how(query, known))
         values = [given] if isinstance(given, str | int | float) else list(given)
         pairs += [(name, _text(name, value)) for value in values]
     return pairs
@@ -167,5 +169,5 @@ def _filled(query: Query, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, t
 def _part(name: str, value: str) -> str:
     """A value as one part of a path. Raises :class:`UsageError` for what would be another path."""
     if not value.isprintable() or value in (".", "..") or "/" in value or "\\" in value or len(value) > 200:
-        raise UsageError(f"{value[:60]!r} cannot be a {name}")
+        raise UsageError(f"{value[:60]!r} cannot be a {name}", hint="give a name without slashes, 200 letters at most")
     return quote(value, safe="")

@@ -72,11 +72,13 @@ async def search(api: ImmPortApi, kind: str, params: tuple[tuple[str, str], ...]
     total = 0
     facets: dict[str, dict[str, int]] = {}
     async for page in _pages(api, kind, params, limit):
-        total = max(total, _total(page))
+        stated = _total(page)
+        total = max(total, stated or 0)
         facets = facets or _facets(page)
         fresh = [hit for hit in _hits(page) if hit.id not in hits]
         hits |= {hit.id: hit for hit in fresh}
-        if not fresh or len(hits) >= total or (limit is not None and len(hits) >= limit):
+        whole = stated is not None and len(hits) >= total
+        if not fresh or whole or (limit is not None and len(hits) >= limit):
             break
     found = tuple(hits.values())[:limit]
     return Found(max(total, len(hits)), found, facets)
@@ -100,12 +102,12 @@ async def _pages(
             return
 
 
-def _total(answer: Mapping[str, Any]) -> int:
-    """``hits.total`` as a number, or as an object with ``value``."""
+def _total(answer: Mapping[str, Any]) -> int | None:
+    """``hits.total`` as a number, or as an object with ``value``; ``None`` where it is not said."""
     total = answer["hits"].get("total")
     if isinstance(total, Mapping):
         total = total.get("value")
-    return total if isinstance(total, int) and total >= 0 else len(answer["hits"]["hits"])
+    return total if isinstance(total, int) and total >= 0 else None
 
 
 def _hits(answer: Mapping[str, Any]) -> list[Hit]:
