@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -117,11 +117,15 @@ def say_written(state: State, written: Written, target: str, kind: str) -> None:
 
 @contextmanager
 def piped(state: State) -> Iterator[BinaryIO]:
-    """Standard output for bytes, behind what text was written. A reader that goes away is no error."""
-    sys.stdout.flush()
+    """The output's stream for bytes, behind what text was written. A reader that goes away is no error."""
+    text = state.output.out
+    held = None if hasattr(text, "buffer") else BytesIO()  # a stream of text alone gets it at the end
     try:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        text.flush()
+        yield text.buffer if held is None else held  # type: ignore[attr-defined]
+        if held is not None:
+            text.write(held.getvalue().decode())
+        text.flush()
     except BrokenPipeError:
         state.output.broken = True
 
@@ -178,8 +182,9 @@ def telling(names: Sequence[str], rows: Sequence[Mapping[str, Any]], width: int)
     ['studyAccession', 'valuePreferred', 'resultId']
     """
     used = [name for name in names if any(row[name] not in (None, "") for row in rows)] or list(names)
-    order = [name for name in _TELLING.split() if name in used]
-    order += [name for name in used if name not in order]
+    twins = _lesser_twins(used, rows)
+    order = [name for name in _TELLING.split() if name in used and name not in twins]
+    order += [name for name in used if name not in order and name not in twins]
     chosen: list[str] = []
     left = width + 2
     for name in order:
@@ -189,6 +194,17 @@ def telling(names: Sequence[str], rows: Sequence[Mapping[str, Any]], width: int)
         chosen.append(name)
         left -= widest + 2
     return chosen or order[:1]
+
+
+def _lesser_twins(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Of each pair ``xPreferred``, ``xReported`` the one that is empty more often: they mostly say the same."""
+    found = set()
+    for name in names:
+        other = name.removesuffix("Preferred") + "Reported"
+        if name.endswith("Preferred") and other in names:
+            said = {each: sum(row[each] not in (None, "") for row in rows) for each in (name, other)}
+            found.add(name if said[name] < said[other] else other)
+    return found
 
 
 def _shown(value: Any) -> str:

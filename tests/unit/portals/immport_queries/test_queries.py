@@ -118,7 +118,7 @@ def test_a_stream_that_cannot_begin_again_says_what_to_type(site: Site, session:
 
 def test_a_cut_answer_is_asked_for_again(site: Site, session: Session, tmp_path: Path) -> None:
     body = lines("SDY2", 3000)
-    left = [150_000, 100]
+    left = [60_000, 100]
 
     def answer(_: dict[str, str]) -> Answer:
         return Answer(body, kind="text/tab-separated-values", cut=left.pop() if left else None)
