@@ -2,8 +2,8 @@
 
 What people write is ``pandas.DataFrame(requests.get(url).json())``. Each client is a process of its own, once per
 round, in an order drawn anew; times are from the call to the finished table, imports before it; speeds are ratios of
-each round. The server only replays an answer (:mod:`benchmarks.replayed_rows`): it measures clients. ``--url`` takes a
-real one, with the token in ``BENCH_TOKEN``.
+each round. The server only replays an answer (:mod:`benchmarks.replayed_rows`): it measures clients. ``--served`` is
+our own with an imported package; ``--url`` takes any, with the token in ``BENCH_TOKEN``, ``PACKHORSE_BENCH_TOKEN``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).parents[1]
+STUDY = "SDY9001"
 GOAL = 3.0
 PEAK = 300
 CLIENTS = {
@@ -101,6 +104,56 @@ def replayed(rows: int) -> Iterator[str]:
             server.wait(timeout=60)
 
 
+@contextmanager
+def served(rows: int, folder: Path) -> Iterator[tuple[str, str, int]]:
+    """The URL of our server with an imported package of so many rows, a token, and the server's process id."""
+    from packhorse.testing.immport_package import make_package
+
+    home = str(folder / "server")
+    kept = environ(PACKHORSE_HOME=str(folder / "server-state"))
+    make_package(folder / f"{STUDY}-DR54_Tab.zip", STUDY, subjects=2000, rows=rows)
+    packhorse = [sys.executable, "-m", "packhorse.cli"]
+    start = time.perf_counter()
+    package = str(folder / f"{STUDY}-DR54_Tab.zip")
+    subprocess.run([*packhorse, "server", "import-study", package, "--home", home], check=True, env=kept, stdout=2)
+    print(f"imported in {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    command = [*packhorse, "serve", "--demo", "--port", "0", "--home", home, "--ready-json"]
+    with subprocess.Popen(command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        try:
+            assert server.stdout is not None
+            ready = json.loads(server.stdout.readline())
+            user = ready["users"][0]
+            form = urlencode({"username": user["username"], "password": user["password"]}).encode()
+            with urlopen(f"{ready['url']}/auth/token", form) as answer:
+                token = json.load(answer)["access_token"]
+            yield ready["url"], token, server.pid
+        finally:
+            server.terminate()
+            server.wait(60)
+
+
+def first_byte(url: str, token: str, filters: dict[str, str]) -> dict[str, float]:
+    """Seconds from the request to the first byte of the body, of either format; the rest is not read."""
+    found = {}
+    for kind in ("json", "tsv"):
+        asked = Request(
+            f"{url}/data/query/result/elisa?{urlencode({**filters, 'format': kind})}",
+            headers={"Authorization": f"bearer {token}"},
+        )
+        start = time.perf_counter()
+        with urlopen(asked) as answer:
+            answer.read(1)
+            found[kind] = round(time.perf_counter() - start, 3)
+    return found
+
+
+def peak_of(pid: int) -> float:
+    """The most memory that a process ever had, in MiB (Linux)."""
+    status = Path(f"/proc/{pid}/status")
+    held = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")] if status.exists() else []
+    return int(held[0].split()[1]) / 1024 if held else 0.0
+
+
 def environ(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "no_proxy": "127.0.0.1", **more}
 
@@ -121,6 +174,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--url", help="a server that has the rows; else one that replays them is started")
+    parser.add_argument("--served", action="store_true", help="by our own server, with an imported package")
     parser.add_argument("--only", nargs="*", choices=CLIENTS, help="only these clients")
     parser.add_argument("--filter", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--client", choices=CLIENTS, help=argparse.SUPPRESS)
@@ -133,12 +187,19 @@ def main() -> None:
     names = list(given.only or CLIENTS)
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory(prefix="packhorse-bench-") as folder:
-        if given.url:
+        if given.served:
+            with served(given.rows, Path(folder)) as (url, token, pid):
+                os.environ |= {"BENCH_TOKEN": token, "PACKHORSE_BENCH_TOKEN": token}
+                filters = {"studyAccession": STUDY, **filters}
+                print(f"first byte: {first_byte(url, token, filters)} s", file=sys.stderr, flush=True)
+                _rounds(given, url, Path(folder), names, filters, found)
+                print(f"the server's peak: {peak_of(pid):.0f} MiB", file=sys.stderr, flush=True)
+        elif given.url:
             _rounds(given, given.url, Path(folder), names, filters, found)
         else:
             with replayed(given.rows) as url:
                 _rounds(given, url, Path(folder), names, filters, found)
-    _report(found, "a server" if given.url else "a server that replays one answer")
+    _report(found, "our server" if given.served else "a server" if given.url else "a server that replays one answer")
 
 
 def _rounds(

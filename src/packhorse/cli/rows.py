@@ -119,10 +119,11 @@ def say_written(state: State, written: Written, target: str, kind: str) -> None:
 def piped(state: State) -> Iterator[BinaryIO]:
     """The output's stream for bytes, behind what text was written. A reader that goes away is no error."""
     text = state.output.out
-    held = None if hasattr(text, "buffer") else BytesIO()  # a stream of text alone gets it at the end
+    behind: BinaryIO | None = getattr(text, "buffer", None)
+    held = BytesIO() if behind is None else None  # a stream of text alone gets it at the end
     try:
         text.flush()
-        yield text.buffer if held is None else held  # type: ignore[attr-defined]
+        yield behind or held or BytesIO()
         if held is not None:
             text.write(held.getvalue().decode())
         text.flush()
