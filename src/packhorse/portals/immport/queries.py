@@ -30,11 +30,13 @@ from packhorse.tables import (
     with_text,
     writing,
 )
+from packhorse.tables.columns import arrow
 from packhorse.wire.immport.queries import LOOKUPS, QUERIES, TYPOS, Query
 
 __all__ = ["ImmPortQueries", "Written"]
 
 T = TypeVar("T")
+_RELEASE: Final = 16 * 1024 * 1024
 _WIDENED: Final = 8
 """How often an answer may turn out wider than it began before it is called broken."""
 
@@ -134,13 +136,17 @@ class ImmPortQueries:
     async def _poured(self, rows: Rows, kind: Format, file: BinaryIO) -> Written:
         """The rows through a writer, which is opened when the columns are known."""
         stack = contextlib.ExitStack()
-        writer = None
+        writer, held = None, 0
         try:
             async with contextlib.aclosing(rows.batches()) as batches:
                 async for batch in batches:
                     if writer is None:
                         writer = stack.enter_context(writing(kind, file, rows.columns))
                     await _finished(writer.write, batch)
+                    held += batch.nbytes
+                    if held > _RELEASE:  # what was decoded would else pile up in the allocator
+                        held = 0
+                        arrow().default_memory_pool().release_unused()
             if writer is None:
                 writer = stack.enter_context(writing(kind, file, rows.columns))
         except BaseException as error:
