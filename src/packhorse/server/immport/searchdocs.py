@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -111,13 +112,8 @@ def _add(
 
 
 def _parts(items: Iterable[Any]) -> Iterator[list[Any]]:
-    part: list[Any] = []
-    for item in items:
-        part.append(item)
-        if len(part) >= _PART:
-            yield part
-            part = []
-    if part:
+    left = iter(items)
+    while part := list(itertools.islice(left, _PART)):
         yield part
 
 
@@ -143,7 +139,7 @@ class _Facts:
         self._focus = self._column(focus.c.research_focus, focus)
 
     def _records(self, name: str, model: str) -> list[dict[str, Any]]:
-        rows = self._session.execute(study_select(self._session, name, self._study))
+        rows = self._session.execute(study_select(name, self._study))
         return [dict(zip(MODELS[model].names, row, strict=True)) for row in rows]
 
     def _column(self, column: Any, table: Any) -> list[str]:
@@ -200,13 +196,14 @@ class _Facts:
         asked = (
             select(biosample.c.subject_accession, experiment.c.measurement_technique)
             .select_from(experiment)
-            .join(sample, _same(package, sample, experiment, "experiment_accession"))
-            .join(pool, _same(package, pool, sample, "expsample_accession"))
-            .join(biosample, _same(package, biosample, pool, "biosample_accession"))
+            # outer joins keep their order: from the few experiments to the many samples
+            .outerjoin(sample, _same(package, sample, experiment, "experiment_accession"))
+            .outerjoin(pool, _same(package, pool, sample, "expsample_accession"))
+            .outerjoin(biosample, _same(package, biosample, pool, "biosample_accession"))
             .where(experiment.c.package_id == package, experiment.c.study_accession == self._study.accession)
         )
         for subject, technique in self._session.execute(asked.distinct()):
-            if technique:
+            if subject and technique:
                 assays[subject].add(technique)
         of_study = select(biosample.c.subject_accession, biosample.c.type).where(
             biosample.c.package_id == package, biosample.c.study_accession == self._study.accession
