@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from packhorse.server.config import ServerConfig
-from packhorse.server.db.engine import open_database
+from packhorse.server.db.engine import Database, open_database
 from packhorse.server.db.immport import Study
 from packhorse.server.db.models import User
 from packhorse.server.immport.documents import attach
@@ -44,31 +44,43 @@ def ensure_demo_studies(config: ServerConfig, fcs: Sequence[tuple[int, str, int]
     try:
         with database.read() as session:
             there = set(session.scalars(select(Study.accession)))
+        with tempfile.TemporaryDirectory() as folder:
+            for plan in _plans(fcs):
+                if plan.accession not in there:
+                    _import(config, database, plan, Path(folder))
     finally:
         database.close()
-    wanted = [plan for plan in _plans(fcs) if plan.accession not in there]
-    if not wanted:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        for plan in wanted:
-            tables, documents = make_study(plan)
-            if plan.accession == "SDY2":
-                _documented(plan, tables)
-            path = Path(folder) / f"{plan.accession}-{_RELEASE}_Tab.zip"
-            write_package(path, plan.accession, _RELEASE, tables, documents=documents, level=1)
-            import_package(config, path, restricted=plan.accession == RESTRICTED)
-            _contents(config, plan, tables)
+
+
+def _import(config: ServerConfig, database: Database, plan: StudyPlan, folder: Path) -> None:
+    tables, documents = make_study(plan)
+    if plan.accession == "SDY2":
+        _documented(plan, tables)
+    path = folder / f"{plan.accession}-{_RELEASE}_Tab.zip"
+    write_package(path, plan.accession, _RELEASE, tables, documents=documents, level=1)
+    import_package(config, path, restricted=plan.accession == RESTRICTED, database=database)
+    storage = DiskStorage(config.objects)
+    with database.write() as session:
+        for row in tables["file_info"]:
+            if row["name"].endswith(".txt"):
+                stored = storage.put([text_bytes(row["name"])], modified=_DATE)
+                attach(session, result_path(plan.accession, row["detail"], row["name"]), stored)
+        if plan.accession == RESTRICTED:
+            demo = session.scalars(select(User).where(User.username == "demo")).one()
+            add_share(session, "study", plan.number, demo, 1)
 
 
 def _plans(fcs: Sequence[tuple[int, str, int]]) -> list[StudyPlan]:
     files = tuple((key, _FLOW, name, size) for key, name, size in fcs)
     varicella = {"condition_studied": "varicella; atopic dermatitis", "clinical_trial": "Y"}
     return [
-        StudyPlan("SDY1", "Flow cytometry of blood cells after an invented vaccination", result_files=files),
+        StudyPlan("SDY1", "Flow cytometry of blood cells after an invented vaccination", result_files=files,
+                  kinds=("fcs_analyzed", "elispot", "mbaa")),
         StudyPlan("SDY2", _VARICELLA, elisa_from=89392, fixed=varicella),
         StudyPlan("SDY4", "Antibodies in an invented second cohort", elisa_from=90001, subjects=8,
+                  kinds=("elisa", "hai", "neut_ab_titer", "pcr"),
                   fixed={"clinical_trial": "N", "type": "Observational"}),
-        StudyPlan(RESTRICTED, "An invented study that is not for everybody", subjects=4),
+        StudyPlan(RESTRICTED, "An invented study that is not for everybody", subjects=4, kinds=("elisa", "hai")),
     ]  # fmt: skip
 
 
@@ -114,20 +126,3 @@ def _documented(plan: StudyPlan, tables: Tables) -> None:
     for number in range(2):
         tables.add("expsample_2_file_info", expsample_accession=f"ES{474813 + number}", file_info_id=plan.id(910),
                    result_schema="ELISA")  # fmt: skip
-
-
-def _contents(config: ServerConfig, plan: StudyPlan, tables: Tables) -> None:
-    """The bytes of the result files that are text, and who may see the restricted study."""
-    storage = DiskStorage(config.objects)
-    database = open_database(config)
-    try:
-        with database.write() as session:
-            for row in tables["file_info"]:
-                if row["name"].endswith(".txt"):
-                    path = result_path(plan.accession, row["detail"], row["name"])
-                    attach(session, path, storage.put([text_bytes(row["name"])], modified=_DATE))
-            if plan.accession == RESTRICTED:
-                demo = session.scalars(select(User).where(User.username == "demo")).one()
-                add_share(session, "study", plan.number, demo, 1)
-    finally:
-        database.close()

@@ -135,8 +135,10 @@ def _attach(state: State, home: Path | None, study: str, directory: Path, *, cop
     )
     if done.unlisted:
         output.line(f"not named by the study's tables: {_few(done.unlisted)}")
-    if done.missing:
-        output.line(f"missing: {_few(done.missing)}")
+    for path in done.missing[:_MOST_LISTED]:
+        output.line(f"  missing  {path}")
+    if len(done.missing) > _MOST_LISTED:
+        output.line(f"  and {len(done.missing) - _MOST_LISTED:,} more")
     harmed = sum(each.harm for each in done.odd)
     if harmed:
         raise PartialError(

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from packhorse.errors import BusyError, PackageError, UsageError
 from packhorse.server.config import ServerConfig
-from packhorse.server.db.engine import open_database
+from packhorse.server.db.engine import Database, open_database
 from packhorse.server.db.immport import RELEASE, Package, Study
 from packhorse.server.db.models import now
 from packhorse.server.immport import AFTER_IMPORT
@@ -44,13 +44,15 @@ def import_package(
     replace: bool = False,
     release: str | None = None,
     progress: Progress | None = None,
+    database: Database | None = None,
 ) -> ImportReport:
     """Import the package at ``path``: a ZIP in Tab form, or a folder that one was unpacked to.
 
     ``restricted`` studies are for those who are let in; ``None`` leaves a study as it is, and a new one public.
     ``release`` (``DR25``) is asked for only where neither the package's names nor its ``study.txt`` say it.
     A package with bad rows is refused, with ``skip_bad_rows`` they are left out. A package of an older release than
-    what is served is refused without ``replace``. The very same package does nothing.
+    what is served is refused without ``replace``. The very same package does nothing. ``database`` is the home's, where
+    the caller has it open: many imports are faster with one.
 
     Raises :class:`PackageError` for a package that cannot be imported, :class:`UsageError` for a path or release that
     is none, :class:`BusyError` when somebody else writes for too long. Nothing is changed then.
@@ -58,13 +60,14 @@ def import_package(
     if release is not None and not _RELEASE.fullmatch(release.upper()):
         raise UsageError(f"{release[:40]!r} is no release", hint="--release DR25, or DR54.2")
     with open_package(path) as files:
-        database = open_database(config)
+        opened = database or open_database(config)
         try:
-            with _patience(), database.write() as session:
+            with _patience(), opened.write() as session:
                 run = _Import(session, files, DiskStorage(config.objects), restricted=restricted, progress=progress)
                 return run.run(skip=skip_bad_rows, replace=replace, release=release and release.upper())
         finally:
-            database.close()
+            if database is None:
+                opened.close()
 
 
 @contextmanager
