@@ -12,6 +12,7 @@ from packhorse.model import Address
 from packhorse.net.redact import hide_token, show_text, show_url
 from packhorse.portals.filesender.places import link_address
 from packhorse.portals.flow.places import KINDS, link_path
+from packhorse.portals.immport.places import link_path as immport_path
 from packhorse.settings import Settings, near
 from packhorse.wire.filesender.links import Link, is_token, parse_link, site_base
 
@@ -61,8 +62,9 @@ def shown(address: Address) -> str:
 
 def _link(url: str, scheme: str, settings: Settings) -> Address:
     for remote in settings.remotes.values():
-        if remote.kind == "flow" and remote.url:
-            path = link_path(url, remote)
+        reads = {"flow": link_path, "immport": immport_path}.get(remote.kind)
+        if reads is not None and remote.url:
+            path = reads(url, remote)
             if path is not None:
                 return Address(remote.name, path)
     try:

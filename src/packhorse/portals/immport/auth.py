@@ -25,6 +25,7 @@ from packhorse.model import Secret
 from packhorse.net.calls import call
 from packhorse.net.message import Reply, Request, ResponseHead
 from packhorse.net.redact import show_url
+from packhorse.net.transport import Network
 from packhorse.portals.context import PortalContext
 from packhorse.portals.immport.bases import Bases, bases_of
 from packhorse.portals.immport.keys import read_key
@@ -168,7 +169,11 @@ class ImmPortAuth:
     async def log_in(self, username: str, password: Secret) -> Tokens:
         """A token for a password, which is held in memory to ask again. Raises :class:`AuthenticationError`."""
         token, head = await password_token(
-            self.network, (self.bases.auth, *self.bases.auth_others), username, password, remote=self.remote
+            self.network,
+            tuple(f"{base}/token" for base in (self.bases.auth, *self.bases.auth_others)),
+            username,
+            password,
+            remote=self.remote,
         )
         self.learn(head)
         self._password = (username, password)
@@ -250,12 +255,12 @@ class ImmPortAuth:
 
 
 async def password_token(
-    network: Any, places: tuple[str, ...], username: str, password: Secret, *, remote: str = "ImmPort"
+    network: Network, urls: tuple[str, ...], username: str, password: Secret, *, remote: str = "ImmPort"
 ) -> tuple[Secret, ResponseHead]:
-    """``POST {place}/token``: the token of ``token`` or ``access_token``, and the answer's head.
+    """A token for a password: ``token`` or ``access_token`` of the answer, and its head.
 
-    The first place that has such a service answers. Raises :class:`AuthenticationError` for a wrong name or password,
-    and where passwords are no longer taken.
+    The first of ``urls`` that has such a service answers. Raises :class:`AuthenticationError` for a wrong name or
+    password, and where passwords are no longer taken.
     """
     body = urlencode({"username": username, "password": password.reveal()}).encode()
     headers = {
@@ -263,18 +268,18 @@ async def password_token(
         "Accept": "application/json;charset=UTF-8",
     }
     reply: Reply | None = None
-    for number, place in enumerate(places, 1):
-        request = Request("POST", f"{place}/token", headers, body, len(body), idempotent=True)
+    for number, url in enumerate(urls, 1):
+        request = Request("POST", url, headers, body, len(body), idempotent=True)
         try:
-            reply = await call(network, request, retries=3 if number == len(places) else 0)
+            reply = await call(network, request, retries=3 if number == len(urls) else 0)
         except RefusedError:
-            if number == len(places):
+            if number == len(urls):
                 raise
             continue
         if reply.status not in _NO_SUCH_SERVICE:
             break
     assert reply is not None
-    return _token_of(reply, remote, places[0]), reply.head
+    return _token_of(reply, remote, urls[0].removesuffix("/token")), reply.head
 
 
 def _token_of(reply: Reply, remote: str, place: str) -> Secret:

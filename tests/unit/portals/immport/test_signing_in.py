@@ -273,7 +273,7 @@ def test_the_other_host_is_asked_where_the_first_has_no_such_service(fake: FakeI
     from packhorse.portals.immport.auth import password_token
 
     async def work() -> Secret:
-        places = ("http://127.0.0.1:1/auth", f"{fake.base}/auth/nothing", f"{fake.base}/auth")
+        places = ("http://127.0.0.1:1/auth/token", f"{fake.base}/auth/nothing", f"{fake.base}/auth/token")
         token, _ = await password_token(portal().api.network, places, USER, Secret(PASSWORD))
         return token
 
