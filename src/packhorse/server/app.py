@@ -24,9 +24,16 @@ from packhorse.server.api.core import Home, Refusal, refusal_answer
 from packhorse.server.api.filesender import download as filesender_download
 from packhorse.server.api.filesender import pages as filesender_pages
 from packhorse.server.api.filesender import rest as filesender_rest
+from packhorse.server.api.immport import auth as immport_auth
+from packhorse.server.api.immport import drs as immport_drs
+from packhorse.server.api.immport import folders as immport_folders
+from packhorse.server.api.immport import keys as immport_keys
+from packhorse.server.api.immport import oidc as immport_oidc
+from packhorse.server.api.immport.core import refusal_answer as immport_refusal
 from packhorse.server.config import ServerConfig
 from packhorse.server.db.engine import open_database
 from packhorse.server.delivery import Mailer
+from packhorse.server.immport.signing import SigningKey
 from packhorse.server.jobs import Jobs
 from packhorse.server.mail import AFTER_POST
 from packhorse.server.security import AttemptLimiter, Sealer, Tokens
@@ -47,7 +54,17 @@ def open_home(config: ServerConfig) -> Home:
     jobs = Jobs(config.jobs)
     database.info[AFTER_POST] = lambda: jobs.enqueue("deliver letters")
     mailer = Mailer(config, database, jobs.stopping)
-    return Home(config, database, DiskStorage(config.objects), tokens, limiter, Sealer(key), jobs, mailer)
+    return Home(
+        config,
+        database,
+        DiskStorage(config.objects),
+        tokens,
+        limiter,
+        Sealer(key),
+        jobs,
+        mailer,
+        SigningKey(config.home / "immport-key.pem", key),
+    )
 
 
 def create_app(config: ServerConfig) -> Starlette:
@@ -77,6 +94,11 @@ def create_app(config: ServerConfig) -> Starlette:
             Route("/healthz", _health, methods=["GET"]),
             *filesender_rest.routes,
             *filesender_download.routes,
+            *immport_auth.routes,
+            *immport_oidc.routes,
+            *immport_keys.routes,
+            *immport_folders.routes,
+            *immport_drs.routes,
             Mount("/api", app=Router(flow_routes, redirect_slashes=False)),
         ],
         middleware=[Middleware(Outermost)],
@@ -115,8 +137,10 @@ class Outermost:
             # the path only: a query may hold a token
             log.exception("%s %s failed", scope["method"], path)
             if not started:
-                answer = refusal_answer(Refusal(500, "The server failed to answer this request"))
-                await answer(scope, receive, send)
+                refusal = Refusal(500, "The server failed to answer this request")
+                await (immport_refusal(refusal, path) if _of_immport(path) else refusal_answer(refusal))(
+                    scope, receive, send
+                )
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -124,10 +148,16 @@ async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(getattr(error, "headers", None) or {})
     message = {404: "No such address", 405: "This address does not take this method"}.get(status, "Request refused")
+    if _of_immport(request.url.path):
+        return immport_refusal(Refusal(status, message, headers=headers), request.url.path)
     if request.url.path.startswith("/api/v2/"):
         body: dict[str, Any] = flow.problem_body(status, message, message, instance=request.url.path)
         return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
     return refusal_answer(Refusal(status, message, headers=headers))
+
+
+def _of_immport(path: str) -> bool:
+    return path.startswith(("/auth/", "/data/", "/workspaces", "/shared/", "/ga4gh/"))
 
 
 def _health(request: Request) -> Response:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from packhorse.errors import SettingsError
 from packhorse.server.filesender.settings import FileSenderSettings
+from packhorse.server.immport.settings import ImmPortSettings
 
 __all__ = ["MailSettings", "ServerConfig", "read_private", "write_private"]
 
@@ -68,6 +69,7 @@ class ServerConfig:
     shutdown_seconds: int = 3
     mail: MailSettings = field(default_factory=MailSettings)
     filesender: FileSenderSettings = field(default_factory=FileSenderSettings)
+    immport: ImmPortSettings = field(default_factory=ImmPortSettings)
 
     @property
     def database(self) -> str:

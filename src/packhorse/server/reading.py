@@ -13,6 +13,9 @@ ca_file = "/etc/ssl/site-ca.pem"
 [server.filesender]                     # limits and defaults, by the names of FileSenderSettings
 max_days = 20
 max_transfer_size = 1099511627776
+
+[server.immport]                        # lives of tokens, keys and links, by the names of ImmPortSettings
+token_seconds = 3600
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from typing import Any, Final
 from packhorse.errors import SettingsError
 from packhorse.server.config import MailSettings, read_private
 from packhorse.server.filesender.settings import FileSenderSettings
+from packhorse.server.immport.settings import ImmPortSettings
 from packhorse.settings import Settings
 from packhorse.settings.reader import Reader
 
@@ -39,10 +43,11 @@ def read_server(settings: Settings) -> dict[str, Any]:
     Raises :class:`SettingsError` with the file and the key.
     """
     reader = Reader(settings.file)
-    reader.only(settings.server, ("mail", "filesender"), "server.")
+    reader.only(settings.server, ("mail", "filesender", "immport"), "server.")
     return {
         "mail": _mail(reader, reader.table(settings.server, "mail"), settings.environ),
         "filesender": _filesender(reader, reader.table(settings.server, "filesender")),
+        "immport": _immport(reader, reader.table(settings.server, "immport")),
     }
 
 
@@ -92,6 +97,13 @@ def _filesender(reader: Reader, table: Mapping[str, Any]) -> FileSenderSettings:
     if chosen.get("chunk_size") == 0:
         raise reader.wrong(at + "chunk_size", "must be above 0")
     return FileSenderSettings(**chosen)
+
+
+def _immport(reader: Reader, table: Mapping[str, Any]) -> ImmPortSettings:
+    at = "server.immport."
+    reader.only(table, [field.name for field in dataclasses.fields(ImmPortSettings)], at)
+    chosen: dict[str, Any] = {key: reader.count(table, key, at, 1, 10**9) for key in table}
+    return ImmPortSettings(**chosen)
 
 
 def _list(reader: Reader, value: object, key: str, kind: type) -> tuple[Any, ...]:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from packhorse.errors import NotFoundError, UsageError
 from packhorse.server.config import ServerConfig
 from packhorse.server.db.engine import open_database
+from packhorse.server.db.immport import Study
 from packhorse.server.db.models import ApiKey, Data, Execution, LoginSession, Project, Sample, Share, User, now
 from packhorse.server.security import hash_key, hash_password, new_api_key
 
@@ -37,7 +38,7 @@ __all__ = [
     "share",
 ]
 
-ObjectKind = Literal["data", "sample", "project", "execution"]
+ObjectKind = Literal["data", "sample", "project", "execution", "study"]
 KINDS: Final[dict[str, type[Data | Sample | Project | Execution]]] = {
     "data": Data,
     "sample": Sample,
@@ -93,21 +94,30 @@ def create_api_key(config: ServerConfig, username: str, *, purpose: str = "") ->
 
 
 def share(config: ServerConfig, kind: str, object_id: str | int, username: str, level: str = "read") -> None:
-    """Give a user a right (``read``, ``edit``, ``share``) on an object; ``none`` takes it back.
+    """Give a user a right (``read``, ``edit``, ``share``) on an object; ``none`` takes it back. A study is named by its
+    accession.
 
     Raises :class:`UsageError` for an unknown kind or level, :class:`NotFoundError` for the object or user.
     """
-    if kind not in KINDS or level not in (*LEVELS, "none"):
+    if kind not in (*KINDS, "study") or level not in (*LEVELS, "none"):
         raise UsageError(
             f"cannot share {kind!r} at level {level!r}",
-            hint="data, sample, project or execution; read, edit, share or none",
+            hint="data, sample, project, execution or study; read, edit, share or none",
         )
-    text = str(object_id)
+    text = str(object_id).strip()
+    if kind == "study":
+        text = text.upper().removeprefix("SDY")
     with _session(config) as session:
         user = find_user(session, username)
-        if not text.isascii() or not text.isdigit() or len(text) > 18 or session.get(KINDS[kind], int(text)) is None:
-            raise NotFoundError(f"no {kind} {text}")
+        if not text.isascii() or not text.isdigit() or len(text) > 18 or _object(session, kind, int(text)) is None:
+            raise NotFoundError(f"no {kind} {object_id}")
         add_share(session, kind, int(text), user, LEVELS.get(level, 0))
+
+
+def _object(session: Session, kind: str, number: int) -> object | None:
+    if kind == "study":  # by the number in its accession
+        return session.scalar(select(Study).where(Study.number == number))
+    return session.get(KINDS[kind], number)
 
 
 def add_user(

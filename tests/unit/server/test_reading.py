@@ -9,6 +9,7 @@ import pytest
 from packhorse.errors import SettingsError
 from packhorse.server.config import MailSettings
 from packhorse.server.filesender.settings import FileSenderSettings
+from packhorse.server.immport.settings import ImmPortSettings
 from packhorse.server.reading import read_server
 from packhorse.settings import Settings
 
@@ -20,7 +21,16 @@ def load(tmp_path: Path, text: str, **environ: str) -> dict[str, object]:
 
 
 def test_nothing_means_the_defaults(tmp_path: Path) -> None:
-    assert load(tmp_path, "") == {"mail": MailSettings(), "filesender": FileSenderSettings()}
+    assert load(tmp_path, "") == {
+        "mail": MailSettings(),
+        "filesender": FileSenderSettings(),
+        "immport": ImmPortSettings(),
+    }
+
+
+def test_immport_tokens_may_live_as_short_as_they_did(tmp_path: Path) -> None:
+    found = load(tmp_path, "[server.immport]\ntoken_seconds = 60")
+    assert found["immport"] == ImmPortSettings(token_seconds=60)
 
 
 def test_everything(tmp_path: Path) -> None:
@@ -82,6 +92,8 @@ def test_everything(tmp_path: Path) -> None:
         ("[server.filesender]\nchunk_size = 0", "server.filesender.chunk_size"),
         ('[server.filesender]\nchunk_security = "none"', "server.filesender.chunk_security"),
         ("[server]\nfilesender = 1", "filesender"),
+        ("[server.immport]\ntoken_seconds = 0", "server.immport.token_seconds"),
+        ("[server.immport]\ntoken = 60", "server.immport.token"),
     ],
 )
 def test_mistakes_name_the_file_and_the_key(tmp_path: Path, text: str, named: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from packhorse.cli.commands.serve import server_home
+from packhorse.cli.commands.server_clients import client
 from packhorse.cli.context import Group, State, command, global_options
 from packhorse.cli.texts import Column, count, size
 from packhorse.errors import UsageError
@@ -74,6 +75,7 @@ def user() -> None:
 
 
 server_command.add_command(user)
+server_command.add_command(client)
 
 
 @command(
@@ -200,7 +202,7 @@ def application_command(state: State, name: str, admin: bool, home: Path | None)
 
 
 @command("share", group=server_command, examples="packhorse server share execution 456 ada")
-@click.argument("kind", type=click.Choice(["data", "sample", "project", "execution"]))
+@click.argument("kind", type=click.Choice(["data", "sample", "project", "execution", "study"]))
 @click.argument("id")
 @click.argument("username")
 @click.option("--level", type=click.Choice(["read", "edit", "share", "none"]), default="read", show_default=True,

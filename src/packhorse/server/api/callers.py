@@ -50,7 +50,7 @@ def _of_token(token: str, session: Session, tokens: Tokens) -> Caller | None:
         user = session.scalar(
             select(User)
             .join(ApiKey, ApiKey.user_id == User.id)
-            .where(ApiKey.key_hash == hash_key(token), ApiKey.revoked.is_(None), User.active)
+            .where(ApiKey.key_hash == hash_key(token), ApiKey.revoked.is_(None), ApiKey.scopes.is_(None), User.active)
         )
         return _caller(user, None) if user else None
     claims = tokens.read(token)

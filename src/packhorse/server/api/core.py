@@ -24,6 +24,7 @@ from packhorse.server.api.callers import identify
 from packhorse.server.config import ServerConfig
 from packhorse.server.db.engine import Database
 from packhorse.server.delivery import Mailer
+from packhorse.server.immport.signing import SigningKey
 from packhorse.server.jobs import Jobs
 from packhorse.server.security import AttemptLimiter, Sealer, Tokens
 from packhorse.server.storage import Storage
@@ -50,6 +51,7 @@ class Home:
     sealer: Sealer
     jobs: Jobs
     mail: Mailer
+    immport: SigningKey
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault

@@ -9,6 +9,8 @@ from typing import Any, Final
 from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from packhorse.wire.immport.fileids import file_uuid
+
 __all__ = [
     "ApiKey",
     "Attribute",
@@ -80,7 +82,10 @@ class User(Base):
 
 
 class ApiKey(Base):
-    """A long-lived key. Only its sha256 is kept; ``prefix`` is what people recognise it by."""
+    """A long-lived key. Only its sha256 is kept; ``prefix`` is what people recognise it by.
+
+    One of ImmPort's has a ``uuid``, ``scopes`` (by blanks) and an end, and opens nothing else.
+    """
 
     __tablename__ = "api_keys"
     id: Mapped[int] = _id()
@@ -90,6 +95,9 @@ class ApiKey(Base):
     key_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created: Mapped[int] = mapped_column(default=now)
     revoked: Mapped[int | None]
+    uuid: Mapped[str | None] = mapped_column(String(36), unique=True)
+    scopes: Mapped[str | None] = mapped_column(String(100))
+    expires: Mapped[int | None]
 
 
 class LoginSession(Base):
@@ -280,11 +288,16 @@ class ImportEntry(Base):
     mtime_ns: Mapped[int]
 
 
+def _uuid_of_path(context: Any) -> str:
+    return file_uuid(context.get_current_parameters()["path"])
+
+
 class StudyFile(Base):
-    """A file of an ImmPort study under its path (``SDY1/ResultFiles/…``)."""
+    """A file of an ImmPort study under its path (``SDY1/ResultFiles/…``). ``uuid`` is what DRS knows it by."""
 
     __tablename__ = "study_files"
     path: Mapped[str] = mapped_column(String(1000), primary_key=True)
+    uuid: Mapped[str] = mapped_column(String(36), index=True, default=_uuid_of_path)
     file_id: Mapped[int] = mapped_column(ForeignKey("stored_files.id"), index=True)
     modified: Mapped[int]
     file: Mapped[StoredFile] = relationship(lazy="joined", innerjoin=True)

@@ -1,0 +1,1 @@
+"""ImmPort's addresses: ``/auth``, ``/data``, ``/workspaces``, ``/shared``, ``/ga4gh``."""
