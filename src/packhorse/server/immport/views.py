@@ -7,7 +7,6 @@ sample, the experiment and the subject, where they leave no choice.
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -33,31 +32,15 @@ from sqlalchemy.orm import Session
 from packhorse.errors import UsageError
 from packhorse.server.db.immport import RELEASE, Lookup
 from packhorse.server.db.immport_views import CONTEXT, CONTEXTS, KINDS, Analyte, Kind, folded_column, snake
+from packhorse.server.immport.folding import fold, number
+from packhorse.server.immport.searchdocs import rebuild_search
 from packhorse.server.immport.sources import KEYS, file_rows, result_rows, value
 from packhorse.wire.immport import paths
 
-__all__ = ["fold", "number", "rebuild"]
+__all__ = ["rebuild"]
 
 _BATCH: Final = 500
 _TREATED: Final = (("expsample_2_treatment", "expsample_accession"), ("biosample_2_treatment", "biosample_accession"))
-
-
-def fold(text: str) -> str:
-    """Text as filters compare it: without regard to case, whatever the script.
-
-    >>> fold("Straße") == fold("STRASSE")
-    True
-    """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).casefold())
-
-
-def number(text: str | None) -> float | None:
-    """A number as filters compare it, or ``None``."""
-    try:
-        found = float(text) if text else None
-    except ValueError:
-        return None
-    return found if found is not None and abs(found) < float("inf") else None
 
 
 def rebuild(session: Session, package_id: int) -> None:
@@ -76,6 +59,7 @@ def rebuild(session: Session, package_id: int) -> None:
         else:
             _take_results(session, package_id, kind, rows)
         _count(session, package_id, kind)
+    rebuild_search(session, package_id)
 
 
 def _analytes(session: Session, package_id: int) -> None:
