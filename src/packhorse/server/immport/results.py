@@ -160,5 +160,3 @@ def _load(session: Session, rows: Rows, frames: dict[int, list[bytes]], needed: 
     )
     for context_id, members in session.execute(asked):
         frames[context_id] = rows.frame(dict(zip(CONTEXT, json.loads(members), strict=True)))
-
-

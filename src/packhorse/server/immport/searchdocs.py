@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -111,13 +112,8 @@ def _add(
 
 
 def _parts(items: Iterable[Any]) -> Iterator[list[Any]]:
-    part: list[Any] = []
-    for item in items:
-        part.append(item)
-        if len(part) >= _PART:
-            yield part
-            part = []
-    if part:
+    left = iter(items)
+    while part := list(itertools.islice(left, _PART)):
         yield part
 
 
@@ -143,7 +139,7 @@ class _Facts:
         self._focus = self._column(focus.c.research_focus, focus)
 
     def _records(self, name: str, model: str) -> list[dict[str, Any]]:
-        rows = self._session.execute(study_select(self._session, name, self._study))
+        rows = self._session.execute(study_select(name, self._study))
         return [dict(zip(MODELS[model].names, row, strict=True)) for row in rows]
 
     def _column(self, column: Any, table: Any) -> list[str]:

@@ -69,10 +69,8 @@ def _wanted(search: Search, visible: ColumnElement[bool]) -> ColumnElement[bool]
         Document.kind == search.kind,
         Document.study.in_(select(Study.accession).where(visible, Study.package_id == Document.package_id)),
     ]
-    for word in search.words:
-        found.append(_within(search, word, word))
-    for phrase in search.phrases:
-        found.append(_within(search, f" {phrase} ", phrase))
+    found += [_within(search, word, word) for word in search.words]
+    found += [_within(search, f" {phrase} ", phrase) for phrase in search.phrases]
     for name, values in search.narrowed.items():
         folded = [fold(value) for value in values]
         if name in FACETS:
@@ -84,7 +82,7 @@ def _wanted(search: Search, visible: ColumnElement[bool]) -> ColumnElement[bool]
         elif search.kind == "subject":
             found.append(Document.accession.in_([value.upper() for value in folded]))
         else:
-            subject = Document.__table__.alias("s")  # type: ignore[attr-defined]
+            subject = Document.__table__.alias("s")
             theirs = select(subject.c.study).where(
                 subject.c.kind == "subject", subject.c.accession.in_([value.upper() for value in folded])
             )
@@ -102,7 +100,7 @@ def _within(search: Search, whole: str, plain: str) -> ColumnElement[bool]:
 
 def _score(search: Search) -> ColumnElement[float]:
     """How often what was looked for occurs; 1 when nothing was."""
-    found: ColumnElement[float] | None = None
+    found: ColumnElement[Any] | None = None
     for each in (*search.words, *(f" {phrase} " for phrase in search.phrases)):
         length = func.length(Document.words) - func.length(func.replace(Document.words, each, ""))
         times = cast(length, Float) / len(each)

@@ -8,85 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, case, func, join, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, func, select
 
 from packhorse.server.db.immport import RELEASE, OtherRow, Study
 from packhorse.server.db.immport_views import snake
+from packhorse.server.immport.demographics import column_of, demographic_columns, subjects_of_arms, with_subject
 from packhorse.server.immport.sources import value
 from packhorse.wire.immport.models import MODELS
 
-__all__ = ["STUDY_QUERIES", "column_of", "study_select"]
+__all__ = ["STUDY_QUERIES", "study_select"]
 
 Columns = Mapping[str, ColumnElement[Any]]
-_SPELT: Final[Mapping[str, tuple[str, ...]]] = {
-    "armTypeReported": ("type_reported", "type"),
-    "armTypePreferred": ("type_preferred",),
-    "typeReported": ("type_reported", "type"),
-    "typePreferred": ("type_preferred",),
-    "gender": ("gender", "sex"),
-    "genderIncluded": ("gender_included", "sex_included"),
-    "strain_characteristics": ("strain_characteristics",),
-}
-
-
-def column_of(table: Table, member: str, *names: str) -> ColumnElement[Any]:
-    """A table's column for a member, under whichever name releases have it."""
-    return value(table, *(names or _SPELT.get(member, (snake(member),))))
-
-
-def _arms(package: int, accession: str) -> FromClause:
-    """The subjects of the study's arms."""
-    member, arm = RELEASE["arm_2_subject"], RELEASE["arm_or_cohort"]
-    return join(
-        member,
-        arm,
-        and_(
-            arm.c.package_id == package,
-            member.c.package_id == package,
-            arm.c.arm_accession == member.c.arm_accession,
-            arm.c.study_accession == accession,
-        ),
-    )
-
-
-def _demographic_columns() -> dict[str, ColumnElement[Any]]:
-    study, arm, member, subject = (
-        RELEASE[name] for name in ("study", "arm_or_cohort", "arm_2_subject", "subject")
-    )
-    years = func.lower(member.c.age_unit).in_(("years", "year"))
-    columns = {
-        "studyAccession": study.c.study_accession,
-        "briefTitle": study.c.brief_title,
-        "armAccession": arm.c.arm_accession,
-        "armName": arm.c.name,
-        "armDescription": arm.c.description,
-        "armTypeReported": column_of(arm, "armTypeReported"),
-        "armTypePreferred": column_of(arm, "armTypePreferred"),
-        "subjectAccession": subject.c.subject_accession,
-        "subjectDescription": subject.c.description,
-        "max_subject_age_in_years": func.coalesce(
-            value(member, "max_subject_age_in_years"), case((years, member.c.max_subject_age))
-        ),
-        "min_subject_age_in_years": func.coalesce(
-            value(member, "min_subject_age_in_years"), case((years, member.c.min_subject_age))
-        ),
-    }
-    for name in "ageEvent ageEventSpecify ageUnit maxSubjectAge minSubjectAge subjectPhenotype subjectLocation".split():
-        columns[name] = column_of(member, name)
-    for name in "ancestral_population ethnicity gender race raceSpecify species strain strain_characteristics".split():
-        columns[name] = column_of(subject, name)
-    return columns
-
-
-def _with_subject(base: FromClause, on: ColumnElement[Any], package: int, accession: str) -> FromClause:
-    """``base`` with the study, the subject and the subject's arms beside it."""
-    study, subject, member = RELEASE["study"], RELEASE["subject"], RELEASE["arm_2_subject"]
-    return (
-        base.join(study, and_(study.c.package_id == package, study.c.study_accession == accession))
-        .outerjoin(subject, and_(subject.c.package_id == package, subject.c.subject_accession == on))
-        .outerjoin(_arms(package, accession), member.c.subject_accession == on)
-    )
 
 
 def _of_study(name: str, model: str, **spelt: tuple[str, ...]) -> Callable[[int, str], Select[Any]]:
@@ -112,12 +44,14 @@ def _chosen(model: str, columns: Columns) -> list[ColumnElement[Any]]:
 def _demographic(package: int, accession: str) -> Select[Any]:
     study, subject, member = RELEASE["study"], RELEASE["subject"], RELEASE["arm_2_subject"]
     joined = (
-        _arms(package, accession)
+        subjects_of_arms(package, accession)
         .join(study, and_(study.c.package_id == package, study.c.study_accession == accession))
         .join(subject, _same(package, subject, member, "subject_accession"))
     )
-    return select(*_chosen("StudySubjectDemographicsApi", _demographic_columns())).select_from(joined).order_by(
-        member.c.line
+    return (
+        select(*_chosen("StudySubjectDemographicsApi", demographic_columns()))
+        .select_from(joined)
+        .order_by(member.c.line)
     )
 
 
@@ -127,12 +61,12 @@ def _by_subject(
     """Rows with the demographic members first; ``own`` finds the rest, ``of`` is the column that names the study."""
 
     def made(package: int, accession: str) -> Select[Any]:
-        columns = _demographic_columns()
+        columns = demographic_columns()
         for member, (table, name) in own.items():
             columns[member] = value(table, name)
         tables = {table for table, _ in own.values()}
         first = next(iter(own.values()))[0]
-        asked = select(*_chosen(model, columns)).select_from(_with_subject(base, on, package, accession))
+        asked = select(*_chosen(model, columns)).select_from(with_subject(base, on, package, accession))
         asked = asked.where(of == accession, first.c.package_id == package)
         asked = asked.where(*(func.coalesce(table.c.package_id, package) == package for table in tables - {first}))
         return asked.order_by(first.c.line, RELEASE["arm_2_subject"].c.line)
@@ -297,6 +231,6 @@ STUDY_QUERIES: Final[Mapping[str, Callable[[int, str], Select[Any]]]] = {
 """The statements by the query's name; each gives the model's members in order."""
 
 
-def study_select(session: Session, name: str, study: Study) -> Select[Any]:
+def study_select(name: str, study: Study) -> Select[Any]:
     """The rows of one study-data query."""
     return STUDY_QUERIES[name](study.package_id, study.accession)

@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from packhorse.server.db.immport import RELEASE, Study
-from packhorse.server.immport.studydata import column_of, study_select
+from packhorse.server.immport.demographics import column_of
+from packhorse.server.immport.studydata import study_select
 from packhorse.wire.immport.layout import Number
 from packhorse.wire.immport.models import MODELS
 
@@ -17,7 +18,7 @@ __all__ = ["study_record", "study_summary"]
 
 def _records(session: Session, name: str, model: str, study: Study) -> list[dict[str, Any]]:
     names = MODELS[model].names
-    return [dict(zip(names, row, strict=True)) for row in session.execute(study_select(session, name, study))]
+    return [dict(zip(names, row, strict=True)) for row in session.execute(study_select(name, study))]
 
 
 def study_record(session: Session, study: Study) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _demographics(session: Session, study: Study) -> list[dict[str, Any]]:
     names = MODELS["StudySubjectDemographicsApi"].names
     shown = ("armAccession", "armName", "gender", "race", "ethnicity", "species", "strain")
     counts: dict[tuple[Any, ...], int] = {}
-    for row in session.execute(study_select(session, "demographic", study)):
+    for row in session.execute(study_select("demographic", study)):
         found = dict(zip(names, row, strict=True))
         key = tuple(found[name] for name in shown)
         counts[key] = counts.get(key, 0) + 1

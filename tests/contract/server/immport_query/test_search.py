@@ -22,7 +22,8 @@ def _ids(found: Any) -> list[str]:
         ("term=%22cell%20t%22", False), ("term=%22influ%22", False), ("term=influenza+vacc", True),
         ("term=influenza+absent", False), ("term=", True), ("searchTerm=absent", True), ("sex=female", True),
         ("sex=Female,Other", True), ("sex=Other", False), ("sex=female&species=Mus%20musculus", True),
-        ("programName=HIPC", True), ("conditionOrDisease=influenza;%20hiv", True), ("researchFocus=vaccine+response", True),
+        ("programName=HIPC", True), ("conditionOrDisease=influenza;%20hiv", True),
+        ("researchFocus=vaccine+response", True),
         ("hasLabTest=Y", True), ("assayMethod=ELISA&assayMethod=absent", True), ("subjectAccession=SUB2", True),
         ("subjectAccession=SUB9", False), ("clinicalTrial=N", False), ("minAge=0.5", True), ("term=%25", True),
         ("searchFields=brief_description&term=influenza", True), ("searchFields=doi&term=influenza", False),
@@ -100,7 +101,8 @@ def test_restricted_studies_are_not_found(site: Site) -> None:
     ("query", "said"),
     [
         ("trem=x", "did you mean term"), ("pageSize=ten", "pageSize is a whole number"), ("pageSize=10001", "at most"),
-        ("sortField=brief_titel", "brief_title"), ("sortFieldDirection=up", "asc or desc"), ("sourceFields=nope", "nope"),
+        ("sortField=brief_titel", "brief_title"), ("sortFieldDirection=up", "asc or desc"),
+        ("sourceFields=nope", "nope"),
     ],
 )  # fmt: skip
 def test_what_is_asked_wrongly_is_said(site: Site, query: str, said: str) -> None:

@@ -72,7 +72,11 @@ def test_samples_and_their_biosamples(site: Site) -> None:
         ("Smoker?", "Questions"), ("Smoker?", "Questions"),
     ]  # fmt: skip
     (contract,) = site.json("api/study/contract/SDY31")
-    assert (contract["contractGrantName"], contract["programName"], contract["externalId"]) == ("A grant", "HIPC", "U19")
+    assert (contract["contractGrantName"], contract["programName"], contract["externalId"]) == (
+        "A grant",
+        "HIPC",
+        "U19",
+    )
     assert site.json("api/study/condition/SDY31") == [
         {"studyAccession": "SDY31", "conditionReported": "influenza; HIV", "conditionPreferred": None}
     ]
@@ -102,7 +106,9 @@ def test_files_of_a_study(site: Site) -> None:
     refused = site.get("api/study/manifest/SDY31?fileType=result_files")
     assert (refused.status_code, "result_file" in refused.json()["message"]) == (400, True)
     listed = site.json("api/study/filePath/resultFiles/SDY31")
-    assert {row["path"] for row in listed} == {"/" + row["path"] for row in manifest if row["fileType"] == "result_file"}
+    assert {row["path"] for row in listed} == {
+        "/" + row["path"] for row in manifest if row["fileType"] == "result_file"
+    }
     assert site.json("api/study/getRestrictedStudyAccessions") == ["SDY32"]
 
 
@@ -135,7 +141,8 @@ UI = [
     ("intervention/compoundroledetail/SDY31/Intervention", 1), ("labtestpanel/summary/SDY31", 1),
     ("resrcpgcnt/cntByPgmID?programIds=19", 1), ("study/studyfile/SDY31", 0), ("study/mechanisticAssay/SDY31", 3),
     ("experiment/mechanisticAssay/EXP1", 2), ("study/labtestcomponent/SDY31", 1),
-    ("study/assessmentcomponent/SDY31", 1), ("study/plannedvisit/SDY31/biosample", 2), ("subject/demographics/SDY31", 4),
+    ("study/assessmentcomponent/SDY31", 1), ("study/plannedvisit/SDY31/biosample", 2),
+    ("subject/demographics/SDY31", 4),
     ("study/downloadCount?studyAccession=SDY31", 1),
 ]  # fmt: skip
 

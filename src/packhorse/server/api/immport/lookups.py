@@ -54,9 +54,11 @@ def _routes() -> list[Route]:
     found: list[Route] = []
     for prefix in PREFIXES:
         found.append(Route(f"{prefix}/api/lookup/{{name}}", endpoint(_lookup, scope=None), methods=["GET"]))
-        for base in (prefix, f"{prefix}/ui"):
-            for name in (*_OLDER, *TYPOS):
-                found.append(Route(f"{base}/{name}", endpoint(_older, scope="browse"), methods=["GET"]))
+        found += [
+            Route(f"{prefix}{base}/{name}", endpoint(_older, scope="browse"), methods=["GET"])
+            for base in ("", "/ui")
+            for name in (*_OLDER, *TYPOS)
+        ]
     return found
 
 

@@ -19,7 +19,16 @@ from packhorse.server.db.engine import Database
 from packhorse.wire.immport.layout import JsonRows, Rows, TsvRows, pretty
 from packhorse.wire.immport.models import Member
 
-__all__ = ["RowsAnswer", "answer_list", "answer_rows", "answer_value", "one_value", "refuse_usage", "rows_for", "wants_tsv"]
+__all__ = [
+    "RowsAnswer",
+    "answer_list",
+    "answer_rows",
+    "answer_value",
+    "one_value",
+    "refuse_usage",
+    "rows_for",
+    "wants_tsv",
+]
 
 log = logging.getLogger("packhorse.server")
 

@@ -24,7 +24,7 @@ from packhorse.wire.immport.layout import Rows
 from packhorse.wire.immport.models import MODELS
 from packhorse.wire.immport.queries import QUERIES
 
-__all__ = ["rows_of", "routes"]
+__all__ = ["routes", "rows_of"]
 
 _PART: Final = 1000
 _FILE_LISTS: Final = {
@@ -69,7 +69,7 @@ def _rows(ctx: Context, name: str) -> ASGIApp:
     model = QUERIES[f"study/{name}" if name else "study"].model
     assert model is not None
     rows = rows_for(ctx.request, model.members)
-    return answer_rows(ctx, rows, lambda session: rows_of(session, rows, study_select(session, name, study)))
+    return answer_rows(ctx, rows, lambda session: rows_of(session, rows, study_select(name, study)))
 
 
 def _some_files(ctx: Context) -> ASGIApp:
