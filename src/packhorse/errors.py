@@ -313,6 +313,7 @@ class PackageError(PackhorseError):
     """
 
     code = "bad-package"
+    default_hint = "a whole release package in Tab form is wanted: fetch it again"
 
     def __init__(
         self, message: str, *, problems: tuple[str, ...] = (), total: int = 0, hint: str | None = None

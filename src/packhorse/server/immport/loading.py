@@ -133,7 +133,7 @@ class TableLoader:
     @contextmanager
     def _indexes_later(self, table: Table, size: int) -> Iterator[None]:
         """Make the indexes of a table anew after very many rows, instead of with each: in the embedded database, where
-        it is part of the transaction and locks nobody out who is not locked out already, five times as fast."""
+        it is part of the transaction and locks nobody out who is not locked out already, three times as fast."""
         connection = self._session.connection()
         pays = size > _LARGE and connection.dialect.name == "sqlite"
         if pays:
