@@ -25,8 +25,8 @@ from packhorse.net.transport import Network
 from packhorse.portals.ahead import collect
 from packhorse.portals.context import PortalContext
 from packhorse.portals.immport.aspera.find import find_ascp, tool_folder
-from packhorse.portals.immport.auth import password_token
 from packhorse.portals.immport.bases import token_urls
+from packhorse.portals.immport.password import password_token
 from packhorse.portals.immport.portal import ImmPortPortal
 from packhorse.settings import RemoteSettings, Settings
 from packhorse.transfer.engine import Engine

@@ -294,7 +294,7 @@ def test_every_service_can_be_elsewhere(fake: FakeImmPort, portal: MakePortal) -
 
 
 def test_the_other_host_is_asked_where_the_first_has_no_such_service(fake: FakeImmPort, portal: MakePortal) -> None:
-    from packhorse.portals.immport.auth import password_token
+    from packhorse.portals.immport.password import password_token
 
     async def work() -> Secret:
         places = ("http://127.0.0.1:1/auth/token", f"{fake.base}/auth/nothing", f"{fake.base}/auth/token")
