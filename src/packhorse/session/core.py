@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
+from urllib.parse import urlsplit
 
 from packhorse.credentials.ladder import Answer, Credential
 from packhorse.credentials.prompt import Prompt
@@ -95,8 +96,8 @@ class Session(Sends, Queries):
         return text if isinstance(text, Address) else resolve(text, self.settings)
 
     def portal(self, remote: str, *, explicit: Credential | None = None) -> Portal:
-        """The portal of a remote, of ``https``, ``http`` and ``local``, or of a FileSender site that is not configured
-        (its address is the name); one per session. Raises AddressError."""
+        """The portal of a remote, of ``https``, ``http``, ``drs`` and ``local``, or of a FileSender site that is not
+        configured (its address is the name); one per session. Raises AddressError."""
         network = self.network(netrc=remote in ("http", "https") and self.settings.network.netrc)
         with self._guard:
             held = self._portals.get(remote)
@@ -111,6 +112,8 @@ class Session(Sends, Queries):
             return cast("Portal", import_module("packhorse.portals.local").LocalPortal())
         if name in ("http", "https"):
             return cast("Portal", import_module("packhorse.portals.http").HttpPortal(network, name))
+        if name == "drs":
+            return cast("Portal", import_module("packhorse.portals.drs").DrsPortal(network, self._drs_home))
         pasted = "://" in name  # whoever pastes a link has no account there that we know of
         try:
             remote = RemoteSettings(name, "filesender", name, origin="a link") if pasted else self.settings.remote(name)
@@ -128,6 +131,15 @@ class Session(Sends, Queries):
             notify=self.notify,
         )
         return _opener(remote)(context)
+
+    def _drs_home(self, host: str) -> tuple[str, Portal | None]:
+        """The origin of a DRS host, and the portal of ours with an account there: DRS means HTTPS, unless a configured
+        remote is at that host and port by HTTP (a server of one's own)."""
+        for name, remote in self.settings.remotes.items():
+            parts = urlsplit(remote.url)
+            if remote.kind == "immport" and parts.netloc.lower() == host.lower():
+                return f"{parts.scheme}://{parts.netloc}", self.portal(name)
+        return f"https://{host}", None
 
     def network(self, *, netrc: bool = False) -> Network:
         """The engine's network under this session's settings."""

@@ -59,7 +59,7 @@ from typing import Any, Final, Self
 
 from packhorse.errors import SettingsError
 from packhorse.settings.edit import parse, private_write, with_remote, without_remote
-from packhorse.settings.reader import Reader, read_network, read_remotes, read_transfer
+from packhorse.settings.reader import ROUTES, Reader, read_network, read_remotes, read_transfer
 from packhorse.settings.values import (
     BUILTIN_KINDS,
     BUILTIN_REMOTES,
@@ -140,6 +140,19 @@ class Settings:
     def with_network(self, **changes: Any) -> Self:
         """A copy with these network settings (``--ca-bundle`` and the like)."""
         return replace(self, network=replace(self.network, **changes))
+
+    def with_route(self, route: str) -> Self:
+        """A copy in which files of every ImmPort remote come by this route (``--route``): https, aspera or auto.
+
+        Raises :class:`SettingsError` for another word.
+        """
+        if route not in ROUTES:
+            raise SettingsError(f"there is no route {route!r}{near(route, ROUTES)}", hint=f"one of {', '.join(ROUTES)}")
+        remotes = {
+            name: replace(remote, options={**remote.options, "route": route}) if remote.kind == "immport" else remote
+            for name, remote in self.remotes.items()
+        }
+        return replace(self, remotes=remotes)
 
     @property
     def demo_file(self) -> Path:

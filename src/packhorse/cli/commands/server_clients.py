@@ -6,13 +6,11 @@ from pathlib import Path
 
 import click
 
-from packhorse.cli.commands.serve import server_home
+from packhorse.cli.commands.serve import server_config as _config
+from packhorse.cli.commands.serve import server_home_option as _home
 from packhorse.cli.context import Group, State, command, global_options
 
 __all__ = ["client"]
-
-_home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-                     help="The server's home. Default: as 'packhorse serve'.")  # fmt: skip
 
 
 @click.group("client", cls=Group)
@@ -49,11 +47,10 @@ def add(
     home: Path | None,
 ) -> None:
     """Register CLIENT_ID, or change it; a secret is shown only now."""
-    from packhorse.server.config import ServerConfig
     from packhorse.server.immport.clients import add_client
 
     secret = add_client(
-        ServerConfig(home=server_home(state, home)),
+        _config(state, home),
         client_id,
         name=name,
         redirects=redirects,
@@ -75,9 +72,8 @@ def add(
 @_home
 def remove(state: State, client_id: str, home: Path | None) -> None:
     """Forget CLIENT_ID: nobody signs in with it any more."""
-    from packhorse.server.config import ServerConfig
     from packhorse.server.immport.clients import remove_client
 
-    remove_client(ServerConfig(home=server_home(state, home)), client_id)
+    remove_client(_config(state, home), client_id)
     state.output.data("client", {"client_id": client_id, "removed": True})
     state.output.line(f"{client_id} is forgotten")

@@ -9,36 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from packhorse.credentials.keeping import forget_stored, keep, stored_username
-from packhorse.credentials.ladder import Answer, Credential, Source, climb, sendable
+from packhorse.credentials.ladder import Answer, Credential, Source, climb
 from packhorse.credentials.single import Single
 from packhorse.credentials.store import StoredTokens, TokenStore
 from packhorse.credentials.tokens import TokenKeeper, Tokens
-from packhorse.errors import AuthenticationError, CredentialStoreError, PackhorseError, ProtocolError, RefusedError
+from packhorse.errors import PackhorseError
 from packhorse.model import Secret
-from packhorse.net.calls import call
-from packhorse.net.message import Reply, Request, ResponseHead
-from packhorse.net.redact import show_url
+from packhorse.net.message import Request, ResponseHead
 from packhorse.portals.context import PortalContext
 from packhorse.portals.immport.bases import Bases, bases_of
 from packhorse.portals.immport.keys import read_key
-from packhorse.portals.immport.refusals import decoded, refusal, said, sign_in_hint
+from packhorse.portals.immport.password import password_token
 from packhorse.settings import variable_prefix
 from packhorse.wire.http import parse_http_date
 
-__all__ = ["ASK", "ImmPortAuth", "password_token", "source_for"]
+__all__ = ["ASK", "ImmPortAuth", "source_for"]
 
 ASK: Final = "ask"
 _PASSWORD: Final = "password:"  # noqa: S105 - a tag
 _OIDC: Final = "oidc:"
 _CLIENT: Final = "client"
-_NO_SUCH_SERVICE: Final = (404, 405, 410, 501)
 
 
 def source_for(context: PortalContext) -> Source:
@@ -168,7 +163,11 @@ class ImmPortAuth:
     async def log_in(self, username: str, password: Secret) -> Tokens:
         """A token for a password, which is held in memory to ask again. Raises :class:`AuthenticationError`."""
         token, head = await password_token(
-            self.network, (self.bases.auth, *self.bases.auth_others), username, password, remote=self.remote
+            self.network,
+            tuple(f"{base}/token" for base in (self.bases.auth, *self.bases.auth_others)),
+            username,
+            password,
+            remote=self.remote,
         )
         self.learn(head)
         self._password = (username, password)
@@ -247,68 +246,6 @@ class ImmPortAuth:
         self._password = None
         self.answer = Answer(None, ())
         return await asyncio.to_thread(forget_stored, self.source)
-
-
-async def password_token(
-    network: Any, places: tuple[str, ...], username: str, password: Secret, *, remote: str = "ImmPort"
-) -> tuple[Secret, ResponseHead]:
-    """``POST {place}/token``: the token of ``token`` or ``access_token``, and the answer's head.
-
-    The first place that has such a service answers. Raises :class:`AuthenticationError` for a wrong name or password,
-    and where passwords are no longer taken.
-    """
-    body = urlencode({"username": username, "password": password.reveal()}).encode()
-    headers = {
-        "Content-Type": "application/x-www-form-urlencoded",
-        "Accept": "application/json;charset=UTF-8",
-    }
-    reply: Reply | None = None
-    for number, place in enumerate(places, 1):
-        request = Request("POST", f"{place}/token", headers, body, len(body), idempotent=True)
-        try:
-            reply = await call(network, request, retries=3 if number == len(places) else 0)
-        except RefusedError:
-            if number == len(places):
-                raise
-            continue
-        if reply.status not in _NO_SUCH_SERVICE:
-            break
-    assert reply is not None
-    return _token_of(reply, remote, places[0]), reply.head
-
-
-def _token_of(reply: Reply, remote: str, place: str) -> Secret:
-    where = show_url(place)
-    if reply.status in (400, 401, 403, 422):
-        words = said(reply.content)
-        plain = not words or "credential" in words.lower() or words.lower() in ("unauthorized", "bad request")
-        raise AuthenticationError(
-            f"{remote}: the user name or password is wrong" if plain else f"{remote} refuses the sign-in: {words}",
-            hint=sign_in_hint(remote, place),
-        )
-    if reply.status in _NO_SUCH_SERVICE:
-        raise AuthenticationError(
-            f"{remote} takes no passwords: {where}/token answers HTTP {reply.status}",
-            hint=f"make an API key at {where}/api/keys, then: packhorse login {remote} --token-stdin",
-        )
-    if not reply.head.ok:
-        raise refusal(reply.status, reply.content, remote=remote, what="token", signed_in=False, auth_base=place)
-    answer: Any = decoded(reply, remote, "token")
-    found = None
-    if isinstance(answer, Mapping):
-        found = next(
-            (answer[name] for name in ("access_token", "token") if isinstance(answer.get(name), str) and answer[name]),
-            None,
-        )
-    if found is None:
-        words = said(reply.content)
-        if words:
-            raise AuthenticationError(f"{remote} refuses the sign-in: {words}", hint=sign_in_hint(remote, place))
-        raise ProtocolError(f"{remote} answers the sign-in without a token")
-    try:
-        return sendable(Secret(found), f"{remote}'s answer")
-    except CredentialStoreError as error:
-        raise ProtocolError(error.message) from None
 
 
 def _bearer(request: Request) -> Secret | None:

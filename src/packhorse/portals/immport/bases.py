@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from packhorse.net.redirect import same_origin
 from packhorse.settings import RemoteSettings
 
-__all__ = ["Bases", "Service", "bases_of"]
+__all__ = ["Bases", "Service", "bases_of", "token_urls"]
 
 Service = Literal["auth", "query", "data", "upload", "batch"]
 _PATHS: Final = {
@@ -22,6 +22,7 @@ _PATHS: Final = {
 }
 _OFFICIAL: Final = ("www.immport.org", "immport.org", "api.immport.org", "auth.immport.org")
 _UPLOAD_HOST: Final = "https://immport-upload.niaid.nih.gov"
+_TOKEN_BASES: Final = ("https://www.immport.org/auth", "https://auth.immport.org/auth")
 _ASPERA_HOST: Final = "aspera-immport.niaid.nih.gov"
 
 
@@ -60,6 +61,16 @@ class Bases:
         return any(same_origin(url, place) for place in places)
 
 
+def token_urls(url: str) -> tuple[str, ...]:
+    """A token service's address, and where else it may be: ImmPort's moved from one host to another.
+
+    >>> token_urls("https://auth.immport.org/auth/token")[1]
+    'https://www.immport.org/auth/token'
+    """
+    both = [f"{base}/token" for base in _TOKEN_BASES]
+    return (url, *(other for other in both if other != url)) if url in both else (url,)
+
+
 def bases_of(remote: RemoteSettings) -> Bases:
     """The services of a remote: ``auth_url`` and so on of its settings, else the usual places at its origin.
 
@@ -75,7 +86,7 @@ def bases_of(remote: RemoteSettings) -> Bases:
     if official:
         found["upload"] = f"{_UPLOAD_HOST}:8443"
         found["batch"] = f"{_UPLOAD_HOST}:9443/data/batch/updater"
-        both = ["https://www.immport.org/auth", "https://auth.immport.org/auth"]
+        both = _TOKEN_BASES
         if host in ("api.immport.org", "auth.immport.org"):  # the first generation
             found["auth"] = both[1]
             found["query"], found["data"] = "https://api.immport.org/data/query", "https://api.immport.org/data"

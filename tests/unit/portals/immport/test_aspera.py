@@ -6,6 +6,9 @@ import asyncio
 import hashlib
 import json
 import os
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,14 +27,17 @@ from packhorse.errors import (
 )
 from packhorse.model import ProofLevel
 from packhorse.portals.immport.aspera.find import ascp_places, find_keys, key_places
+from packhorse.portals.immport.aspera.orphans import note, settle
 from packhorse.portals.immport.aspera.process import Limits
 from packhorse.portals.immport.aspera.route import check_path
 from packhorse.portals.immport.aspera.verdicts import KeyRefusedError
 from packhorse.portals.immport.portal import ImmPortPortal
+from packhorse.transfer.brought import bring_folder
 from packhorse.transfer.engine import Engine
 from packhorse.transfer.events import Event, Progress
 from packhorse.transfer.get import get
 from packhorse.transfer.options import GetOptions, Want
+from packhorse.transfer.paths import part_name, plan_paths
 
 from .conftest import SIGNED, MakePortal, everything, fetch, on_engine
 from .fake import FakeImmPort
@@ -191,6 +197,39 @@ def test_children_end_too(site: Site, tmp_path: Path) -> None:
     assert isinstance(failed(lab, tmp_path / "out"), StalledError)
     group = site.calls[0]["pid"]
     assert not [path.name for path in Path("/proc").glob("[0-9]*") if in_group(path, group)]
+
+
+def test_an_orphan_is_ended_before_the_next_run(site: Site, tmp_path: Path) -> None:
+    """After kill -9 of Packhorse its ascp goes on writing into the same file."""
+    lab = site.portal()
+    with subprocess.Popen(
+        [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)"],
+        start_new_session=True, stdout=subprocess.PIPE,
+    ) as orphan:  # fmt: skip
+        assert orphan.stdout is not None
+        orphan.stdout.readline()
+        item = on_engine(everything(lab.items("SDY1")))[0]
+        target = plan_paths([item])[0].path
+        assert item.identity is not None
+        part = tmp_path.joinpath(*target.parts).with_name(part_name(target.name, item.identity.short))
+        folder = bring_folder(part)
+        folder.mkdir(parents=True)
+        (folder / "brought").write_bytes(BIG[:1000])
+        note(folder, orphan.pid)
+        assert not fetch(lab, "SDY1", tmp_path).failed
+        assert orphan.wait(10) == -9
+    folder.mkdir()
+    (folder / "brought").write_bytes(BIG)
+    (folder / "writer.json").write_text(json.dumps({**WRITER, "host": "another"}))
+    settle(folder, "brought")
+    assert not (folder / "brought").exists(), "of another machine nobody knows"
+    (folder / "brought").write_bytes(BIG)
+    (folder / "writer.json").write_text(json.dumps({**WRITER, "host": socket.gethostname(), "boot": "before"}))
+    settle(folder, "brought")
+    assert (folder / "brought").exists()
+
+
+WRITER = {"boot": "b", "space": "s", "pid": 4000000, "started": "1"}
 
 
 def test_a_total_limit(site: Site, tmp_path: Path) -> None:

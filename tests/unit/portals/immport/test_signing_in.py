@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from packhorse.credentials.keeping import Kept
+from packhorse.credentials.ladder import Credential
+from packhorse.credentials.store import StoredTokens
 from packhorse.errors import AuthenticationError, CredentialStoreError, PermissionDeniedError, ProtocolError
 from packhorse.model import Secret
 from packhorse.portals.immport.bases import bases_of
@@ -175,6 +178,27 @@ def test_a_kept_token_that_is_over_asks_for_the_password(fake: FakeImmPort, port
     assert ask(portal({})) == [], "the renewed token was kept"
 
 
+def test_a_password_in_the_keyring_renews(fake: FakeImmPort, portal: MakePortal) -> None:
+    """What ``--store keyring`` keeps beside the token is all that the next process needs."""
+    kept: list[StoredTokens] = []
+
+    def keyring(_source: Any, tokens: StoredTokens, where: str) -> Kept:
+        kept.append(tokens)
+        return Kept(f"the keyring ({where})")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("packhorse.portals.immport.auth.keep", keyring)
+        assert "keyring" in on_engine(portal({}).sign_in(USER, Secret(PASSWORD), store="keyring"))["stored"]
+    fake.tokens.clear()
+    held = kept[0]
+    found = Credential("keyring", "service", token=held.token, refresh=held.refresh, username=held.username)
+    lab = portal({}, explicit=found)
+    assert ask(lab) == []
+    fake.tokens.clear()
+    assert ask(lab) == []
+    assert len(fake.called("/auth/token")) == 3
+
+
 def test_a_bad_key_is_refused_before_it_is_kept(fake: FakeImmPort, portal: MakePortal, tmp_path: Path) -> None:
     for userinfo in (True, False):
         fake.userinfo = userinfo
@@ -270,10 +294,10 @@ def test_every_service_can_be_elsewhere(fake: FakeImmPort, portal: MakePortal) -
 
 
 def test_the_other_host_is_asked_where_the_first_has_no_such_service(fake: FakeImmPort, portal: MakePortal) -> None:
-    from packhorse.portals.immport.auth import password_token
+    from packhorse.portals.immport.password import password_token
 
     async def work() -> Secret:
-        places = ("http://127.0.0.1:1/auth", f"{fake.base}/auth/nothing", f"{fake.base}/auth")
+        places = ("http://127.0.0.1:1/auth/token", f"{fake.base}/auth/nothing", f"{fake.base}/auth/token")
         token, _ = await password_token(portal().api.network, places, USER, Secret(PASSWORD))
         return token
 

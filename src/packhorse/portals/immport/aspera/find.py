@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-__all__ = ["INSTALL", "ascp_places", "find_ascp", "find_keys", "key_places"]
+__all__ = ["INSTALL", "ascp_places", "find_ascp", "find_keys", "key_places", "tool_folder"]
 
 INSTALL: Final = (
     "install one (IBM Aspera Connect, or: gem install aspera-cli && ascli conf ascp install), and name it with "
@@ -52,12 +52,12 @@ def ascp_places(
         if environ.get("LOCALAPPDATA"):
             yield Path(environ["LOCALAPPDATA"]) / "Programs/Aspera/Aspera Connect/bin/ascp.exe"
         yield Path(environ.get("PROGRAMFILES(X86)", r"C:\Program Files (x86)")) / "Aspera/Aspera Connect/bin/ascp.exe"
-    folder = _tool_folder(system, machine or platform.machine())
+    folder = tool_folder(system, machine or platform.machine())
     if folder:
         yield Path("aspera/cli/bin").absolute() / folder / "ascp"
 
 
-def _tool_folder(system: str, machine: str) -> str:
+def tool_folder(system: str, machine: str) -> str:
     """The folder of ImmPort's download tool; it has nothing for ARM, and the programs for it do not run there."""
     if machine.lower() not in ("x86_64", "amd64", "i386", "i586", "i686"):
         return ""

@@ -82,7 +82,8 @@ class _Heard:
 class Run:
     """One run of ``ascp``. ``arguments`` is without the program; ``-M PORT`` is put before it here.
 
-    ``measure`` says how many bytes are there by what lies on the disk; ``tell`` is told the count as it grows.
+    ``measure`` says how many bytes are there by what lies on the disk; ``tell`` is told the count as it grows,
+    ``started`` the number of the process, which leads a group of its own.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Run:
         *,
         measure: Callable[[], int] = lambda: 0,
         tell: Callable[[int], None] = lambda _: None,
+        started: Callable[[int], None] = lambda _: None,
         limits: Limits | None = None,
     ) -> None:
         self.program = program
@@ -100,6 +102,7 @@ class Run:
         self.environ = dict(environ)
         self.measure = measure
         self.tell = tell
+        self.started = started
         self.limits = limits or Limits()
         self._stop = threading.Event()
 
@@ -116,6 +119,7 @@ class Run:
             port = listener.getsockname()[1]
             process = self._start(["-M", str(port), *self.arguments])
             stack.callback(_end, process)
+            self.started(process.pid)
             threads = [
                 threading.Thread(target=_read_output, args=(process, heard), name="packhorse-ascp-output"),
                 threading.Thread(target=_read_messages, args=(listener, heard), name="packhorse-ascp-messages"),

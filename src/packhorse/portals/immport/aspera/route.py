@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from packhorse.model import Item, Secret
 from packhorse.net.redact import show_text
 from packhorse.portals.immport.api import ImmPortApi
 from packhorse.portals.immport.aspera.find import INSTALL, find_ascp, find_keys
+from packhorse.portals.immport.aspera.orphans import note, settle
 from packhorse.portals.immport.aspera.process import Ended, Limits, Run
 from packhorse.portals.immport.aspera.verdicts import KeyRefusedError, failure
 from packhorse.transfer.portal import Locator
@@ -149,6 +151,7 @@ class Aspera:
         raise ProtocolError(f"{self.api.remote} answers the question for an Aspera token without one")
 
     async def _bring(self, errand: _Errand) -> Path:
+        await asyncio.to_thread(settle, errand.folder, BROUGHT)
         keys = await asyncio.to_thread(find_keys, errand.program, self.key_setting, self.environ)
         order: list[Path | None] = sorted(keys, key=lambda key: key != self._good_key)
         refused: KeyRefusedError | None = None
@@ -195,6 +198,7 @@ class Aspera:
                 environment(self.environ, token),
                 measure=lambda: _written(errand.folder),
                 tell=errand.tell,
+                started=partial(note, errand.folder),
                 limits=self.limits,
             )
             ended = await blocking(self._threads(), run.run, run.stop)
