@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,8 +17,11 @@ import pytest
 
 from packhorse.cli.app import run
 from packhorse.cli.ascp import main
+from packhorse.server.config import ServerConfig
+from packhorse.server.users import create_user
 
-from .conftest import FILES, MODIFIED, Site
+from ..conftest import SOURCE  # noqa: TID252 - the tests' own package has no absolute name
+from .conftest import FILES, MODIFIED, Site, add_file
 
 FOLDER = "SDY1/ResultFiles/Flow_cytometry_result"
 FCS = f"{FOLDER}/a.1.fcs"
@@ -219,3 +228,87 @@ def test_the_folder_for_scripts(tmp_path: Path, capsys: Any) -> None:
     assert run(["immport", "aspera-dir", str(folder)]) == 1
     assert "is there already, and is not ours" in capsys.readouterr().err
     assert (folder / "cli/bin/linux/ascp").read_bytes() == b"\x7fELF"
+
+
+def listened(argv: list[str]) -> tuple[int, list[dict[str, str]]]:
+    """Run with a management port: the exit code, and the messages."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        heard: list[bytes] = []
+
+        def listen() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while data := connection.recv(65536):
+                    heard.append(data)
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        code = ascp("-M", str(listener.getsockname()[1]), *argv)
+        thread.join(20)
+        assert not thread.is_alive()
+    blocks = b"".join(heard).decode().split("\n\n")
+    assert blocks.pop() == ""
+    messages = []
+    for block in blocks:
+        first, *lines = block.split("\n")
+        assert first == "FASPMGR 2"
+        messages.append(dict(line.split(": ", 1) for line in lines if ": " in line))
+    return code, messages
+
+
+def test_the_management_port_is_told(transfer: str) -> None:
+    code, messages = listened(["-W", transfer, f"h:{FCS}", "."])
+    assert code == 0
+    kinds = [message["Type"] for message in messages]
+    assert kinds[:2] == ["INIT", "SESSION"]
+    assert kinds[-1] == "DONE"
+    stop = next(message for message in messages if message["Type"] == "STOP")
+    assert (stop["File"], stop["Size"]) == ("a.1.fcs", str(len(FILES[FCS])))
+    code, messages = listened(["-W", transfer, "h:SDY1/none", "."])
+    assert code == 1
+    assert (messages[-1]["Type"], messages[-1]["Code"]) == ("ERROR", "4")
+    assert all(transfer not in str(message) for message in messages)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        assert ascp("-M", str(nobody.getsockname()[1]), "-W", transfer, f"h:{FCS}", "again.fcs") == 0
+
+
+def test_a_killed_one_goes_on_where_it_was(own_site: Any, capsys: Any) -> None:
+    with own_site() as site:
+        path = "SDY1/StudyFiles/big.9.bin"
+        data = random.Random(7).randbytes(12 << 20)
+        add_file(site.config, path, data)
+        token = site.post("/data/download/token", site.token(), json={"paths": [path]}).json()["token"]
+        command = [sys.executable, "-m", "packhorse.cli.ascp", "-L", ".", "-W", token, f"h:{path}", "."]
+        environ = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        first = subprocess.Popen([*command, "-l", "24m"], env=environ, stdout=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while sum(part.stat().st_blocks for part in Path().glob("*.part")) * 512 < 4 << 20:
+            assert time.monotonic() < until
+            assert first.poll() is None
+            time.sleep(0.05)
+        first.kill()
+        first.wait()
+        assert not Path("big.9.bin").exists()
+        subprocess.run(command, env=environ, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    assert Path("big.9.bin").read_bytes() == data
+    assert list(Path().glob("*.part")) == []
+    kept = re.search(r"big\.9\.bin: (\d+) bytes were here already", Path("aspera-scp-transfer.log").read_text())
+    assert kept is not None
+    assert int(kept[1]) >= 1 << 20
+
+
+def test_clients_are_registered_and_forgotten_by_hand(tmp_path: Path, capsys: Any) -> None:
+    home = ["--home", str(tmp_path / "server")]
+    create_user(ServerConfig(home=tmp_path / "server"), "ada", "correct horse")
+    assert run(["server", "client", "add", "notebook", "--redirect", "http://127.0.0.1/callback", *home]) == 0
+    assert "registered notebook" in capsys.readouterr().out
+    command = ["server", "client", "add", "pipeline", "--confidential", "--user", "ada", "--scope", "browse"]
+    assert run([*command, *home]) == 0
+    assert re.search(r"^[A-Za-z0-9_-]{43}$", capsys.readouterr().out, re.MULTILINE)
+    assert run(["server", "client", "add", "x", "--redirect", "http://app.example.org/", *home]) == 2
+    assert "is not https" in capsys.readouterr().err
+    assert run(["server", "client", "remove", "notebook", *home]) == 0
+    assert run(["server", "client", "remove", "notebook", *home]) == 4
+    assert run(["server", "share", "study", "SDY77", "ada", *home]) == 4
+    assert "no study SDY77" in capsys.readouterr().err

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packhorse.wire.immport.ascp import AscpError, Source, closing_lines, file_line, parse_ascp, read_lines, read_pairs
+from packhorse.wire.immport.ascp import AscpError, Source, parse_ascp, read_lines, read_pairs
+from packhorse.wire.immport.ascplines import closing_lines, file_line
 from packhorse.wire.immport.asperatoken import build_token, read_token
 
 
