@@ -7,6 +7,7 @@
 #   make lint        ruff, mypy strict, import contracts
 #   make bench       side by side with curl, aria2c, rclone, wget, requests
 #   make bench-sharing   1 GiB sent and fetched, beside filesender-client
+#   make bench-queries   a million rows to a table, beside requests and pandas
 #   make docs        the documentation, into docs/_build/html
 #   make clean       takes .venv and everything that was built away
 #
@@ -18,7 +19,7 @@ PIP = $(PY) -m pip --disable-pip-version-check --quiet
 N = 100
 ARGS =
 
-.PHONY: demo test test-slow chaos lint bench bench-sharing docs clean
+.PHONY: demo test test-slow chaos lint bench bench-sharing bench-queries docs clean
 
 demo: $(VENV)/.demo
 	$(PY) -m packhorse.cli demo $(ARGS)
@@ -43,6 +44,10 @@ bench: $(VENV)/.bench
 
 bench-sharing: $(VENV)/.bench
 	$(PY) -m benchmarks.sharing $(ARGS)
+
+bench-queries: $(VENV)/.bench
+	$(PIP) install --editable '.[tables]'
+	$(PY) -m benchmarks.queries $(ARGS)
 
 docs: $(VENV)/.docs
 	$(PY) -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build/html

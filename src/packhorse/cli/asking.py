@@ -9,7 +9,9 @@ import click
 from packhorse.errors import UsageError
 from packhorse.model import Secret
 
-__all__ = ["agreed", "ask_password", "first_line", "new_password"]
+__all__ = ["agreed", "all_lines", "ask_password", "first_line", "new_password"]
+
+_MOST = 64 * 1024
 
 
 def first_line(what: str) -> Secret:
@@ -21,6 +23,17 @@ def first_line(what: str) -> Secret:
     if not line:
         raise UsageError(f"standard input holds no {what}", hint=f"echo the {what} into --{what}-stdin")
     return Secret(line)
+
+
+def all_lines(what: str) -> Secret:
+    """All of standard input, for what may be JSON over several lines. Raises :class:`UsageError` where it is empty."""
+    try:
+        text = sys.stdin.read(_MOST).strip()
+    except UnicodeDecodeError:
+        raise UsageError(f"the {what} on standard input is no text") from None
+    if not text:
+        raise UsageError(f"standard input holds no {what}", hint=f"echo the {what} into --{what}-stdin")
+    return Secret(text)
 
 
 def ask_password(question: str, *, otherwise: str) -> Secret:

@@ -50,7 +50,7 @@ def local_checks(settings: Settings, directory: Path) -> Iterator[Check]:
     yield from _guarded("keyring", lambda: _keyring(settings))
     yield space_check("space here", directory)
     yield _state(settings)
-    yield _ascp(os.environ)
+    yield _ascp(settings)
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Iterator[Check]:
@@ -165,9 +165,22 @@ def _state(settings: Settings) -> Check:
     return Check("state", "ok", str(folder))
 
 
-def _ascp(environ: Mapping[str, str]) -> Check:
-    path = shutil.which("ascp", path=environ.get("PATH"))
-    return Check("ascp", "ok", path or "none (only for Aspera; HTTPS is used without it)")
+def _ascp(settings: Settings) -> Check:
+    from packhorse.portals.immport.aspera.find import INSTALL, find_ascp, find_keys
+
+    remotes = [remote for remote in settings.remotes.values() if remote.kind == "immport"]
+    named = next((remote for remote in remotes if remote.options.get("ascp")), None)
+    options = named.options if named is not None else {}
+    path = find_ascp(options.get("ascp"), settings.environ)
+    if path is None:
+        wanted = options.get("ascp") or settings.environ.get("ASCP") or settings.environ.get("ASPERA_ASCP")
+        if wanted:
+            return Check("ascp", "fail", f"{wanted} is no program that can be run", INSTALL)
+        if any(remote.options.get("route") == "aspera" for remote in remotes):
+            return Check("ascp", "fail", "none, and a remote's route is aspera", INSTALL)
+        return Check("ascp", "ok", "none (only for Aspera; HTTPS is used without it)")
+    keys = find_keys(path, options.get("ascp_key"), settings.environ)
+    return Check("ascp", "ok", f"{path}, keys: {', '.join(key.name for key in keys) or 'none'}")
 
 
 def clock_check(name: str, date: str | None, before: float, after: float) -> Check | None:

@@ -58,6 +58,10 @@ class State:
             self._settings = settings
         return self._settings
 
+    def use_route(self, route: str) -> None:
+        """Have files of ImmPort come by this route from now on. Before the session is made."""
+        self._settings = self.settings.with_route(route)
+
     @property
     def session(self) -> Session:
         """The session, made at first use."""

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from packhorse.model import Secret
-from packhorse.settings import DEMO_FILES, Settings, private_write
+from packhorse.settings import DEMO_FILES, DEMO_IMMPORT, Settings, private_write
 
 __all__ = ["demo_account", "forget_demo", "record_demo"]
 
-_SECRETS: Final = {"demo": "password", DEMO_FILES: "filesender_api_key"}
+_SECRETS: Final = {"demo": "password", DEMO_FILES: "filesender_api_key", DEMO_IMMPORT: "password"}
 
 
 def _server_note(settings: Settings) -> Path:

@@ -61,7 +61,8 @@ class Source:
 
     ``token_variables``, ``token_file_variables`` and ``password_variables`` (pairs) in order of preference. The
     keyring's account is ``username``; ``keyring_services`` are the token's and the refresh token's service.
-    ``token_files`` are further private files that hold nothing but a token.
+    ``token_files`` are further private files that hold nothing but a token. ``reads`` takes the token out of what a
+    rung holds, where that can be more than the token itself; it gets the text and its origin, and may block.
     """
 
     remote: str
@@ -79,6 +80,7 @@ class Source:
     keyring_limit: float = KEYRING_LIMIT
     token_files: tuple[Path, ...] = ()
     prompt: Prompt | None = None
+    reads: Callable[[Secret, str], Secret] | None = None
 
 
 def climb(source: Source, *, ask: bool = False, every_rung: bool = False) -> Answer:
@@ -102,7 +104,7 @@ def climb(source: Source, *, ask: bool = False, every_rung: bool = False) -> Ans
         try:
             found = look(source)
             if isinstance(found, Credential) and found.token is not None:
-                found = replace(found, token=sendable(found.token, found.origin))
+                found = replace(found, token=(source.reads or sendable)(found.token, found.origin))
         except CredentialStoreError as error:
             if not every_rung:
                 raise
@@ -143,7 +145,7 @@ def _environment(source: Source) -> Credential | str:
     for name in source.token_file_variables:
         if env.get(name):
             path = Path(env[name]).expanduser()
-            token = _token_file(path)
+            token = _token_file(path, source)
             if token is None:
                 raise CredentialStoreError(f"{name} names {path}, which does not exist")
             return Credential("environment", f"{name} ({path})", token=token, username=source.username)
@@ -190,16 +192,16 @@ def _file(source: Source) -> Credential | str:
         origin = str(source.store.path)
         return Credential("file", origin, stored.token, stored.refresh, stored.username)
     for path in source.token_files:
-        token = _token_file(path)
+        token = _token_file(path, source)
         if token is not None:
             return Credential("file", str(path), token=token, username=source.username)
         said.append(f"{path} does not exist")
     return "; ".join(said)
 
 
-def _token_file(path: Path) -> Secret | None:
+def _token_file(path: Path, source: Source) -> Secret | None:
     text = read_private(path)
-    return None if text is None else sendable(Secret(text), str(path))
+    return None if text is None else (source.reads or sendable)(Secret(text), str(path))
 
 
 def _prompt(source: Source) -> Credential | str:

@@ -7,31 +7,36 @@ import base64
 import binascii
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from packhorse.credentials.single import Single
 from packhorse.credentials.store import StoredTokens, TokenStore
 from packhorse.errors import CredentialStoreError
 from packhorse.model import Secret
 
-__all__ = ["RENEW_AHEAD", "TokenKeeper", "Tokens", "expiry"]
+__all__ = ["RENEW_AHEAD", "TokenKeeper", "Tokens", "claims_of", "expiry"]
 
 RENEW_AHEAD: Final = 60.0
-"""Seconds before its expiry at which a token is renewed unasked."""
+"""Seconds before its expiry at which a token is renewed unasked; a quarter of its time where that is less."""
+
+
+def claims_of(token: Secret) -> Mapping[str, Any]:
+    """What a JWT says of itself, read without verification (only its issuer can verify it); empty for another token."""
+    parts = token.reveal().split(".")
+    if len(parts) != 3 or len(parts[1]) > 64 * 1024:
+        return {}
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, binascii.Error, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def expiry(token: Secret) -> float | None:
-    """When a JWT expires, in Unix seconds, read without verification (only its issuer can verify it); else ``None``."""
-    parts = token.reveal().split(".")
-    if len(parts) != 3 or len(parts[1]) > 64 * 1024:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        value = claims["exp"]
-    except (ValueError, binascii.Error, KeyError, TypeError, RecursionError):
-        return None
+    """When a JWT expires, in Unix seconds; ``None`` where that is not said."""
+    value = claims_of(token).get("exp")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
         return None
     return float(value)
@@ -62,12 +67,18 @@ class TokenKeeper:
         self.token: Secret | None = None
         self.refresh: Secret | None = None
         self.username: str | None = None
+        self.clock: Callable[[], float] = time.time
+        """What expiry is compared with: a portal that knows its server's clock sets that one."""
+        self._ahead = RENEW_AHEAD
         self._hopeless: set[Secret | None] = set()
         self._single = Single()
 
     def adopt(self, tokens: Tokens) -> None:
         """Use these from now on."""
         self.token = tokens.token
+        end = expiry(tokens.token)
+        left = RENEW_AHEAD if end is None else end - self.clock()
+        self._ahead = min(RENEW_AHEAD, left / 4) if left > 0 else RENEW_AHEAD
         self.refresh = tokens.refresh or self.refresh
         self.username = tokens.username or self.username
         self._hopeless.clear()
@@ -82,7 +93,7 @@ class TokenKeeper:
         if self.token is None or self.refresh is None or self.token in self._hopeless:
             return False
         end = expiry(self.token)
-        return end is not None and (time.time() if now is None else now) > end - RENEW_AHEAD
+        return end is not None and (self.clock() if now is None else now) > end - self._ahead
 
     async def renew(self, refused: Secret | None, fetch: Fetch) -> bool:
         """See that another token than ``refused`` is in use. True when there is one.
@@ -119,7 +130,7 @@ class TokenKeeper:
         if stored.token in (refused, self.token) or stored.token in self._hopeless:
             return False
         end = expiry(stored.token)
-        if end is not None and end <= time.time():
+        if end is not None and end <= self.clock():
             return False
         self.adopt(Tokens(stored.token, stored.refresh, stored.username))
         return True

@@ -103,13 +103,15 @@ async def call(
     on_retry: OnRetry | None = None,
     limit: int = MAX_REPLY,
     settled: Settled | None = None,
+    stall: float | None = None,
 ) -> Reply:
     """Send ``request`` and return the whole answer, of any final status: the portal says what an error means.
 
     ``authorise`` signs the finished request before every try; ``renew`` is asked once on 401. Requests that are not
     repeatable are retried only where the server surely did nothing (401, 429, 503, a refused connection, each without
     a redirect before it). ``settled`` says of an error answer that no repetition will change it (FileSender refuses
-    with 500). Raises :class:`NetworkError` …, :class:`RateLimitedError` where the server asks for more than 10 minutes.
+    with 500). ``stall``: seconds without a byte, where a slow answer is usual.
+    Raises :class:`NetworkError` …, :class:`RateLimitedError` where the server asks for more than 10 minutes.
     """
     policy = RetryPolicy(retries=retries)
     attempt = 0
@@ -119,7 +121,7 @@ async def call(
         signed = await authorise(request) if authorise is not None else request
         sink = Collect(request.url, limit)
         try:
-            head = await stream_following(network, signed, sink)
+            head = await stream_following(network, signed, sink, stall=stall)
         except PackhorseError as error:
             verdict = judge_error(error, attempt=attempt, policy=policy, jitter=random.random())
             untouched = sink.hops == 0 and error.code == "refused"

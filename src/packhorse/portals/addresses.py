@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from packhorse.errors import AddressError, UsageError
+from packhorse.errors import AddressError
 from packhorse.model import Address
 from packhorse.net.redact import hide_token, show_text, show_url
+from packhorse.portals.drs import parse_drs
 from packhorse.portals.filesender.places import link_address
 from packhorse.portals.flow.places import KINDS, link_path
+from packhorse.portals.immport.places import link_path as immport_path
 from packhorse.settings import Settings, near
 from packhorse.wire.filesender.links import Link, is_token, parse_link, site_base
 
@@ -22,8 +24,7 @@ _SITE_TOKEN: Final = re.compile(r"(https?://[^\s?#]+?):([0-9A-Za-z]+(?:-[0-9A-Za
 
 
 def resolve(text: str, settings: Settings) -> Address:
-    """Read an address. Raises :class:`AddressError` for one that means nothing, :class:`UsageError` for a kind that
-    this version cannot fetch."""
+    """Read an address. Raises :class:`AddressError` for one that means nothing."""
     text = text.strip()
     if text.startswith(("<http://", "<https://")) and text.endswith(">"):  # as mails write them
         text = text[1:-1]
@@ -33,7 +34,8 @@ def resolve(text: str, settings: Settings) -> Address:
     if scheme in ("http", "https"):
         return _link(text, scheme, settings)
     if scheme == "drs":
-        raise UsageError(f"{show_text(text)}: drs:// addresses come in a later version")
+        parse_drs(text)
+        return Address("drs", text)
     if scheme == "file":
         return Address("local", unquote(urlsplit(text).path))
     found = _REMOTE.fullmatch(text)
@@ -61,8 +63,9 @@ def shown(address: Address) -> str:
 
 def _link(url: str, scheme: str, settings: Settings) -> Address:
     for remote in settings.remotes.values():
-        if remote.kind == "flow" and remote.url:
-            path = link_path(url, remote)
+        reads = {"flow": link_path, "immport": immport_path}.get(remote.kind)
+        if reads is not None and remote.url:
+            path = reads(url, remote)
             if path is not None:
                 return Address(remote.name, path)
     try:

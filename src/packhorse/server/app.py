@@ -25,15 +25,19 @@ from packhorse.server.api.filesender import download as filesender_download
 from packhorse.server.api.filesender import pages as filesender_pages
 from packhorse.server.api.filesender import rest as filesender_rest
 from packhorse.server.api.immport import auth as immport_auth
+from packhorse.server.api.immport import batch as immport_batch
 from packhorse.server.api.immport import drs as immport_drs
 from packhorse.server.api.immport import folders as immport_folders
 from packhorse.server.api.immport import keys as immport_keys
 from packhorse.server.api.immport import oidc as immport_oidc
 from packhorse.server.api.immport import query as immport_query
+from packhorse.server.api.immport import uploads as immport_uploads
+from packhorse.server.api.immport import workspaces as immport_workspaces
 from packhorse.server.api.immport.core import refusal_answer as immport_refusal
 from packhorse.server.config import ServerConfig
 from packhorse.server.db.engine import open_database
 from packhorse.server.delivery import Mailer
+from packhorse.server.immport import dropping as _dropping  # noqa: F401 - declares the periodic jobs
 from packhorse.server.immport.signing import SigningKey
 from packhorse.server.jobs import Jobs
 from packhorse.server.mail import AFTER_POST
@@ -96,6 +100,9 @@ def create_app(config: ServerConfig) -> Starlette:
             Route("/healthz", _health, methods=["GET"]),
             *filesender_rest.routes,
             *filesender_download.routes,
+            *immport_workspaces.routes,
+            *immport_uploads.routes,
+            *immport_batch.routes,
             *immport_auth.routes,
             *immport_oidc.routes,
             *immport_keys.routes,

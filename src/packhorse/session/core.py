@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
+from urllib.parse import urlsplit
 
 from packhorse.credentials.ladder import Answer, Credential
 from packhorse.credentials.prompt import Prompt
@@ -20,8 +21,9 @@ from packhorse.net.transport import Network
 from packhorse.portals.addresses import resolve, shown
 from packhorse.portals.ahead import ahead, collect
 from packhorse.portals.context import Notify, Passphrase, PortalContext, SignsIn
+from packhorse.session.querying import Queries
 from packhorse.session.sending import Sends
-from packhorse.settings import DEMO_FILES, RemoteSettings, Settings
+from packhorse.settings import DEMO_FILES, DEMO_IMMPORT, RemoteSettings, Settings
 from packhorse.transfer.engine import Engine
 from packhorse.transfer.events import Event, EventHandler
 from packhorse.transfer.options import GetOptions, Outcome, Planned, Want
@@ -36,11 +38,11 @@ Confirm = Callable[[str], bool]
 _BUILT_IN: Final = {
     "filesender": "packhorse.portals.filesender.portal:open_portal",
     "flow": "packhorse.portals.flow.portal:open_portal",
+    "immport": "packhorse.portals.immport.portal:open_portal",
 }
-_LATER: Final = {"immport": "ImmPort"}
 
 
-class Session(Sends):
+class Session(Sends, Queries):
     """What a program or the command line works with. Threads may share one.
 
     ``settings``: read from the usual places where not given. ``prompt`` is asked for a user name and password when
@@ -94,8 +96,8 @@ class Session(Sends):
         return text if isinstance(text, Address) else resolve(text, self.settings)
 
     def portal(self, remote: str, *, explicit: Credential | None = None) -> Portal:
-        """The portal of a remote, of ``https``, ``http`` and ``local``, or of a FileSender site that is not configured
-        (its address is the name); one per session. Raises AddressError."""
+        """The portal of a remote, of ``https``, ``http``, ``drs`` and ``local``, or of a FileSender site that is not
+        configured (its address is the name); one per session. Raises AddressError."""
         network = self.network(netrc=remote in ("http", "https") and self.settings.network.netrc)
         with self._guard:
             held = self._portals.get(remote)
@@ -110,6 +112,8 @@ class Session(Sends):
             return cast("Portal", import_module("packhorse.portals.local").LocalPortal())
         if name in ("http", "https"):
             return cast("Portal", import_module("packhorse.portals.http").HttpPortal(network, name))
+        if name == "drs":
+            return cast("Portal", import_module("packhorse.portals.drs").DrsPortal(network, self._drs_home))
         pasted = "://" in name  # whoever pastes a link has no account there that we know of
         try:
             remote = RemoteSettings(name, "filesender", name, origin="a link") if pasted else self.settings.remote(name)
@@ -127,6 +131,15 @@ class Session(Sends):
             notify=self.notify,
         )
         return _opener(remote)(context)
+
+    def _drs_home(self, host: str) -> tuple[str, Portal | None]:
+        """The origin of a DRS host, and the portal of ours with an account there: DRS means HTTPS, unless a configured
+        remote is at that host and port by HTTP (a server of one's own)."""
+        for name, remote in self.settings.remotes.items():
+            parts = urlsplit(remote.url)
+            if remote.kind == "immport" and parts.netloc.lower() == host.lower():
+                return f"{parts.scheme}://{parts.netloc}", self.portal(name)
+        return f"https://{host}", None
 
     def network(self, *, netrc: bool = False) -> Network:
         """The engine's network under this session's settings."""
@@ -317,6 +330,21 @@ class Session(Sends):
             username, password = entered
         return self._run(portal.sign_in(username, _secret(password), store=store))
 
+    def login_by_browser(
+        self, remote: str, show: Callable[[str], None], *, store: str = "auto", limit: float = 300.0
+    ) -> Mapping[str, Any]:
+        """Sign in to a remote in the web browser: ``show`` gets the address to open, in a thread, and returns.
+
+        ``limit`` in seconds. Raises UsageError where the remote offers no such way, AuthenticationError.
+        """
+        portal = self.portal(remote)
+        sign_in: Callable[..., Coroutine[Any, Any, Mapping[str, Any]]] | None = getattr(
+            portal, "sign_in_by_browser", None
+        )
+        if sign_in is None:
+            raise UsageError(f"{remote} offers no sign-in in the browser", hint=f"packhorse login {remote}")
+        return self._run(sign_in(show, store=store, limit=limit))
+
     def logout(self, remote: str) -> bool:
         """Forget what is kept for a remote. True when there was anything."""
         return self._run(self._with_accounts(remote).sign_out())
@@ -340,13 +368,11 @@ class Session(Sends):
 
 
 def _opener(remote: RemoteSettings) -> Callable[[PortalContext], Portal]:
-    if not remote.url and remote.name in ("demo", DEMO_FILES):
+    if not remote.url and remote.name in ("demo", DEMO_FILES, DEMO_IMMPORT):
         raise AddressError("no demo server was started here", hint="packhorse serve --demo")
     if remote.kind in _BUILT_IN:
         module, _, name = _BUILT_IN[remote.kind].partition(":")
         return cast("Callable[[PortalContext], Portal]", getattr(import_module(module), name))
-    if remote.kind in _LATER:
-        raise UsageError(f"{_LATER[remote.kind]} comes in a later version", hint="packhorse remote list")
     for plugin in entry_points(group="packhorse.portals", name=remote.kind):
         return cast("Callable[[PortalContext], Portal]", plugin.load())
     raise AddressError(

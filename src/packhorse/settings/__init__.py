@@ -33,6 +33,15 @@ missing file is an empty one::
     application = "sequencer"               # sign as this remote application; the token is then its secret
     signature_algorithm = "sha1"            # what the site verifies (sha1, sha256, sha512)
 
+    [remotes.immport]                       # what is not said is at the usual places of the address
+    auth_url = "https://www.immport.org/auth"   # also query_url, data_url, upload_url, batch_url
+    route = "auto"                          # how files come: "https" (DRS), "aspera", or whichever there is
+    aspera_host = "aspera-immport.niaid.nih.gov"  # also aspera_user, aspera_port
+    ascp = "/opt/aspera/bin/ascp"           # else it is looked for in the usual places
+    ascp_key = "~/keys/aspera_bypass_rsa.pem"   # tried before the keys that lie beside it
+    ascp_rate = "300m"                      # its target rate, in bits per second
+    client_id = "packhorse"                 # for packhorse login --browser
+
     [server]                                # for packhorse serve; see packhorse.server.reading
 
 ``PACKHORSE_HOME`` moves everything (tests), ``PACKHORSE_STATE`` the state directory. Nothing is read at import.
@@ -50,11 +59,12 @@ from typing import Any, Final, Self
 
 from packhorse.errors import SettingsError
 from packhorse.settings.edit import parse, private_write, with_remote, without_remote
-from packhorse.settings.reader import Reader, read_network, read_remotes, read_transfer
+from packhorse.settings.reader import ROUTES, Reader, read_network, read_remotes, read_transfer
 from packhorse.settings.values import (
     BUILTIN_KINDS,
     BUILTIN_REMOTES,
     DEMO_FILES,
+    DEMO_IMMPORT,
     NetworkSettings,
     RemoteSettings,
     TransferDefaults,
@@ -67,6 +77,7 @@ from packhorse.settings.values import (
 __all__ = [
     "BUILTIN_KINDS",
     "DEMO_FILES",
+    "DEMO_IMMPORT",
     "NetworkSettings",
     "RemoteSettings",
     "Settings",
@@ -129,6 +140,19 @@ class Settings:
     def with_network(self, **changes: Any) -> Self:
         """A copy with these network settings (``--ca-bundle`` and the like)."""
         return replace(self, network=replace(self.network, **changes))
+
+    def with_route(self, route: str) -> Self:
+        """A copy in which files of every ImmPort remote come by this route (``--route``): https, aspera or auto.
+
+        Raises :class:`SettingsError` for another word.
+        """
+        if route not in ROUTES:
+            raise SettingsError(f"there is no route {route!r}{near(route, ROUTES)}", hint=f"one of {', '.join(ROUTES)}")
+        remotes = {
+            name: replace(remote, options={**remote.options, "route": route}) if remote.kind == "immport" else remote
+            for name, remote in self.remotes.items()
+        }
+        return replace(self, remotes=remotes)
 
     @property
     def demo_file(self) -> Path:

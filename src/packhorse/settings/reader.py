@@ -13,6 +13,7 @@ from packhorse.settings.values import (
     BUILTIN_KINDS,
     BUILTIN_REMOTES,
     DEMO_FILES,
+    DEMO_IMMPORT,
     NetworkSettings,
     RemoteSettings,
     TransferDefaults,
@@ -25,6 +26,7 @@ from packhorse.settings.values import (
 __all__ = ["Reader", "read_network", "read_remotes", "read_transfer"]
 
 FLOW_URL: Final = "https://app.flow.bio/api"
+IMMPORT_URL: Final = "https://www.immport.org"
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 PROXY_VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY")
 _NETWORK_KEYS: Final = ("ca_bundle", "proxy", "no_proxy", "connect_timeout", "stall_timeout", "netrc")
@@ -40,6 +42,10 @@ _REMOTE_KEYS: Final = (
     "application",
     "signature_algorithm",
 )
+_SERVICES: Final = ("auth_url", "query_url", "data_url", "upload_url", "batch_url")
+_IMMPORT_TEXTS: Final = ("aspera_host", "aspera_user", "ascp", "ascp_key", "ascp_rate", "client_id")
+_IMMPORT_KEYS: Final = (*_SERVICES, *_IMMPORT_TEXTS, "aspera_port", "route")
+ROUTES: Final = ("https", "aspera", "auto")
 SIGNATURES: Final = ("sha1", "sha256", "sha512")
 
 
@@ -106,13 +112,20 @@ class Reader:
         prefix = f"remotes.{name}."
         if not isinstance(table, dict):
             raise self.wrong(prefix[:-1], "must be a table")
-        default_kind = {"flow": "flow", "demo": "flow", "immport": "immport", DEMO_FILES: "filesender"}.get(name)
+        kinds = {
+            "flow": "flow",
+            "demo": "flow",
+            DEMO_FILES: "filesender",
+            "immport": "immport",
+            DEMO_IMMPORT: "immport",
+        }
+        default_kind = kinds.get(name)
         kind = self.text(table, "kind", prefix) or default_kind
         if kind is None:
             raise self.wrong(prefix + "kind", f"is missing: one of {', '.join(BUILTIN_KINDS)}")
         if kind in BUILTIN_KINDS:  # the options of other kinds are their plug-in's affair
-            self.only(table, _REMOTE_KEYS, prefix)
-        url = self.text(table, "url", prefix) or {"flow": FLOW_URL}.get(name, "")
+            self.only(table, _REMOTE_KEYS + _IMMPORT_KEYS * (kind == "immport"), prefix)
+        url = self.text(table, "url", prefix) or {"flow": FLOW_URL, "immport": IMMPORT_URL}.get(name, "")
         if not url and name not in BUILTIN_REMOTES:
             raise self.wrong(prefix + "url", "is missing")
         if url:
@@ -125,8 +138,20 @@ class Reader:
         self.choice(table, "signature_algorithm", prefix, SIGNATURES)
         self.seconds(table, "token_timeout", prefix, 10.0)
         self.flag(table, "keyring", prefix, default=True)
+        if kind == "immport":
+            self.immport(table, prefix)
         options = {key: value for key, value in table.items() if key not in ("kind", "url")}
         return RemoteSettings(name, kind, url, options, origin or str(self.file))
+
+    def immport(self, table: Mapping[str, Any], prefix: str) -> None:
+        """The settings that only ImmPort's remotes have."""
+        for key in _SERVICES:
+            if key in table:
+                self.web(self.text(table, key, prefix) or "", prefix + key)
+        for key in _IMMPORT_TEXTS:
+            self.text(table, key, prefix)
+        self.choice(table, "route", prefix, ROUTES)
+        self.count(table, "aspera_port", prefix, 1, 65535)
 
     def web(self, url: str, key: str) -> str:
         """A web address without trailing slash; a secret in it would end in lists and messages, so it is refused."""
@@ -193,9 +218,10 @@ def read_remotes(
 ) -> Mapping[str, RemoteSettings]:
     found = {
         "flow": RemoteSettings("flow", "flow", FLOW_URL),
-        "immport": RemoteSettings("immport", "immport", ""),
+        "immport": RemoteSettings("immport", "immport", IMMPORT_URL),
         "demo": RemoteSettings("demo", "flow", demo_url and f"{demo_url}/api"),
         DEMO_FILES: RemoteSettings(DEMO_FILES, "filesender", demo_url),
+        DEMO_IMMPORT: RemoteSettings(DEMO_IMMPORT, "immport", demo_url),
     }
     for name, values in table.items():
         check_remote_name(name)

@@ -17,6 +17,7 @@ __all__ = [
     "BUILTIN_KINDS",
     "BUILTIN_REMOTES",
     "DEMO_FILES",
+    "DEMO_IMMPORT",
     "NetworkSettings",
     "RemoteSettings",
     "TransferDefaults",
@@ -29,7 +30,9 @@ __all__ = [
 BUILTIN_KINDS: Final = ("flow", "immport", "filesender")
 DEMO_FILES: Final = "demo-files"
 """The FileSender side of the demo server; ``demo`` is its Flow side: a remote is of one kind."""
-BUILTIN_REMOTES: Final = ("flow", "immport", "demo", DEMO_FILES)
+DEMO_IMMPORT: Final = "demo-immport"
+"""The ImmPort side of the demo server."""
+BUILTIN_REMOTES: Final = ("flow", "immport", "demo", DEMO_FILES, DEMO_IMMPORT)
 REMOTE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 RESERVED_NAMES: Final = frozenset({"http", "https", "drs", "local", "file", "ftp", "s3"})
 

@@ -32,11 +32,23 @@ from packhorse.transfer.blocks import (
     missing_ranges,
     piece_size,
 )
+from packhorse.transfer.brought import bring_and_place
 from packhorse.transfer.decode import Decoding, UndecodableError, chunks_of, extent_of
 from packhorse.transfer.events import Resumed, Retried, Verified
 from packhorse.transfer.existing import reprove
 from packhorse.transfer.files import destination_error, sync_directory
-from packhorse.transfer.job import Job, Refused, Source, Task, Tries, claims, mismatch, prove, wanted_algorithms
+from packhorse.transfer.job import (
+    BroughtInstead,
+    Job,
+    Refused,
+    Source,
+    Task,
+    Tries,
+    claims,
+    mismatch,
+    prove,
+    wanted_algorithms,
+)
 from packhorse.transfer.journal import JournalState, Owner
 from packhorse.transfer.lease import Lease, keep, still_ours, this_process, unless
 from packhorse.transfer.ledger import LedgerEntry, address_of, entry_for, unchanged
@@ -77,6 +89,7 @@ class LargeFile:
         self.codec: Codec | None = None
         self.extent: int | None = None  # the size, where the locator tells it
         self.pieces: list[Piece] = []
+        self.brought = 0  # bytes that the portal's own tool says are here
 
     @property
     def identity(self) -> Identity:
@@ -100,7 +113,7 @@ class LargeFile:
     @property
     def progress(self) -> int:
         """Bytes of the file that are here."""
-        return self.kept + sum(piece.arrived for piece in self.pieces)
+        return self.kept + self.brought + sum(piece.arrived for piece in self.pieces)
 
     async def run(self) -> PlacedFile | None:
         """Fetch, prove and place it. ``None`` when another process placed it meanwhile. Raises our errors."""
@@ -111,6 +124,8 @@ class LargeFile:
                 return await self._once()
             except _SettledElsewhereError:
                 return None
+            except BroughtInstead:
+                self.kept, self.pieces = 0, []
             except UndecodableError as undecodable:
                 raise undecodable.error from undecodable
             except ChangedError as error:
@@ -126,7 +141,7 @@ class LargeFile:
                 self._retried(1, error)
 
     def _retried(self, attempt: int, error: PackhorseError) -> None:
-        self.kept = 0
+        self.kept = self.brought = 0
         self.pieces = []
         self.resumable = False
         self._say_retried(attempt, error)
@@ -137,7 +152,7 @@ class LargeFile:
     async def _once(self) -> PlacedFile:
         locator = await self.source.locator()
         self.codec, self.extent = locator.codec, extent_of(self.item, locator)
-        if self.item.identity is None and self.first is None and self.codec is None:
+        if self.item.identity is None and self.first is None and self.codec is None and locator.bring is None:
             await self._ask_first()
         target = self.task.target
         part_path = target.with_name(part_name(target.name, self.identity.short))
@@ -182,13 +197,16 @@ class LargeFile:
         fresh = not states or self.size is None
         block = self._chunk or BLOCK
         lease.journal.open_with(this_process(), self.identity, address_of(self.item), block)
+        bring = (await self.source.locator()).bring
+        if bring is not None:
+            return await bring_and_place(self, lease, bring)
         part = Part.open(lease.part, self.size, lease.journal, fresh=fresh, chunk=self._chunk)
         self.part = part
         beats = asyncio.create_task(keep(lease))
         hashing: asyncio.Future[list[Digest]] | None = None
         try:
             held, tail = await self._held(part, states)
-            algorithms = wanted_algorithms(self.item, self.job.options, self._stated)
+            algorithms = wanted_algorithms(self.item, self.job.options, self.stated)
             hasher = Hasher(part, algorithms)
             hashing = asyncio.ensure_future(self.job.blocking(hasher.run))  # type: ignore[arg-type]
             await unless(beats, self._fill(part, held, beats))
@@ -197,8 +215,8 @@ class LargeFile:
             part.finish()
             digests = await hashing
             still_ours(lease)
-            proof = self._proof(part, digests)
-            return await self._place(part, lease, proof)
+            proof = self.proof_of(part, digests)
+            return await self.place_part(part, lease, proof)
         finally:
             beats.cancel()
             part.abandon()
@@ -484,11 +502,12 @@ class LargeFile:
     # -- proof and place ------------------------------------------------------------------------------------------
 
     @property
-    def _stated(self) -> tuple[Digest, ...]:
+    def stated(self) -> tuple[Digest, ...]:
         """What is stated so far: where the portal vouches, answers that come later may still add to it."""
         return claims(self.item, self.first.digests if self.first else ())
 
-    def _proof(self, part: Part, digests: list[Digest]) -> Proof:
+    def proof_of(self, part: Part, digests: list[Digest]) -> Proof:
+        """What the whole part is proven by. Raises :class:`IntegrityError`."""
         size = part.size
         if size is None or part.frontier.position != size or os.fstat(part.fd).st_size != size:
             have = part.frontier.position
@@ -498,7 +517,7 @@ class LargeFile:
         marked = self.size is not None or self.framed
         proof, claim = prove(
             digests,
-            self._stated,
+            self.stated,
             size=size,
             stated_size=self.item.size,
             whole=marked,
@@ -517,7 +536,8 @@ class LargeFile:
         )
         return proof
 
-    async def _place(self, part: Part, lease: Lease, proof: Proof) -> PlacedFile:
+    async def place_part(self, part: Part, lease: Lease, proof: Proof) -> PlacedFile:
+        """Give the proven part its final name, with its entry in the ledger. Raises our errors and ``OSError``."""
         task, options = self.task, self.job.options
         durable = options.durability == "full"
         modified = self.item.modified

@@ -23,7 +23,18 @@ from packhorse.transfer.options import GetOptions
 from packhorse.transfer.portal import Locator, Portal
 from packhorse.transfer.tries import MAX_RENEWALS, BaseTries, Refused, blocking, plain_error
 
-__all__ = ["Job", "Refused", "Source", "Task", "Tries", "claims", "mismatch", "prove", "wanted_algorithms"]
+__all__ = [
+    "BroughtInstead",
+    "Job",
+    "Refused",
+    "Source",
+    "Task",
+    "Tries",
+    "claims",
+    "mismatch",
+    "prove",
+    "wanted_algorithms",
+]
 
 _RENEW_BEFORE: Final = 30.0
 
@@ -62,6 +73,10 @@ class Task:
     original: str | None = None
 
 
+class BroughtInstead(Exception):  # noqa: N818 - not an error: another way is taken
+    """There is no address any more that could be asked: the portal brings the file by a tool of its own."""
+
+
 class Source:
     """Where one item's bytes come from, through renewals. Shared by the item's connections."""
 
@@ -92,8 +107,11 @@ class Source:
             self._locator = None
 
     async def request(self, wanted: ByteRange | None, identity: Identity | None) -> tuple[Request, Locator]:
-        """The finished, authorised request for these file bytes (``None``: all of them)."""
+        """The finished, authorised request for these file bytes (``None``: all of them). Raises :class:`BroughtInstead`
+        where the portal has another way."""
         locator = await self.locator()
+        if locator.bring is not None:
+            raise BroughtInstead
         headers = dict(locator.headers)
         asked = self.wire_range(locator, wanted)
         if asked is not None:
@@ -138,9 +156,13 @@ class Tries(BaseTries):
         status = refused.head.status
         if self.renewals >= MAX_RENEWALS:
             return False
+        if locator.refused is not None and locator.refused(refused.head, refused.body):
+            self.renewals += 1
+            self.source.forget(locator)
+            return True
         # The locator's own expiry, or a signed address: another one may be had.
         renewable = locator.secret_url or locator.expires is not None
-        if status in (401, 403, 410) and renewable:
+        if status in (401, 403, 410) and renewable and locator.refused is None:
             self.renewals += 1
             self.source.forget(locator)
             return True

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from packhorse.model import ByteRange, Identity, Item
 from packhorse.net.message import HeaderValue, Request, ResponseHead
 from packhorse.wire.http import ContentRange
 
-__all__ = ["Codec", "Entry", "Gathers", "Locator", "Portal"]
+__all__ = ["Bring", "Codec", "Entry", "Gathers", "Locator", "Portal"]
 
 
 class Codec(Protocol):
@@ -52,6 +53,18 @@ class Codec(Protocol):
         """
 
 
+class Bring(Protocol):
+    """How a portal brings a whole file by a tool of its own (``ascp``)."""
+
+    async def __call__(self, folder: Path, tell: Callable[[int], None], limit: int | None) -> Path:
+        """Write the file into ``folder``, which exists and is the engine's, under any name, and return its path.
+
+        What an earlier call left in the folder is there and may be used. ``tell`` takes the count of bytes that are
+        there, from any thread; ``limit`` in bytes per second. When it returns or raises (cancellation too), nothing
+        writes there any more. Raises our errors; those that are ``retryable`` are tried again.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Locator:
     """A request for an item's bytes.
@@ -62,7 +75,9 @@ class Locator:
     what the answers' heads say is of the wire object, and is not compared. ``secret_url`` marks a
     signed URL, to which no credential is sent and whose query is never shown. ``check`` may refuse an answer's head
     by raising a :class:`~packhorse.errors.PackhorseError`. ``ranges`` is false where the server is known to serve
-    whole objects only.
+    whole objects only. ``refused`` is told of a refusal (head, beginning of the body) and says whether another locator
+    is worth asking for; without it that is guessed from the status. ``bring``: no request at all, the portal brings the
+    whole file by a tool of its own (:mod:`packhorse.transfer.brought`); ``url`` only names it then.
     """
 
     url: str
@@ -77,6 +92,8 @@ class Locator:
     ranges: bool = True
     check: Callable[[ResponseHead], None] | None = None
     local_path: str | None = None
+    refused: Callable[[ResponseHead, bytes], bool] | None = None
+    bring: Bring | None = None
 
     @property
     def plain(self) -> bool:

@@ -22,7 +22,7 @@ from packhorse.transfer.answer import Answer, Expectation, FirstAnswer, judge
 from packhorse.transfer.blocks import BLOCK
 from packhorse.transfer.decode import Decoding, UndecodableError, chunks_of, extent_of
 from packhorse.transfer.events import Retried
-from packhorse.transfer.job import Job, Refused, Source, Task, Tries
+from packhorse.transfer.job import BroughtInstead, Job, Refused, Source, Task, Tries
 from packhorse.transfer.ledger import LedgerEntry
 from packhorse.transfer.portal import Codec, Locator
 from packhorse.transfer.sink import ERROR_BODY
@@ -151,9 +151,12 @@ async def fetch_small(job: Job, task: Task, known: LedgerEntry | None = None) ->
     still there: the server is asked whether it is the same. Raises our errors."""
     source = Source(task.item, task.portal)
     locator = await source.locator()
-    if locator.codec is not None:
-        return await _fetch_decoded(job, task, source, locator.codec, extent_of(task.item, locator))
-    return await _first_bytes(job, task, source, SMALL, known)
+    try:
+        if locator.codec is not None:
+            return await _fetch_decoded(job, task, source, locator.codec, extent_of(task.item, locator))
+        return await _first_bytes(job, task, source, SMALL, known)
+    except BroughtInstead:
+        return Large(None)
 
 
 async def ask_first(job: Job, task: Task, source: Source) -> FirstAnswer:

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from packhorse.transfer.brought import remove_folder
 from packhorse.transfer.lease import Lease
 from packhorse.transfer.paths import part_name
 
 __all__ = ["sweep"]
 
-_PART: Final = re.compile(r"(?P<part>(?P<stem>.+)\.[0-9a-f]{8}\.part)\.1")
+_PART: Final = re.compile(r"(?P<part>(?P<stem>.+)\.[0-9a-f]{8}\.part)\.[1d]")
 
 
 def sweep(placed: Iterable[Path]) -> None:
@@ -27,13 +28,15 @@ def sweep(placed: Iterable[Path]) -> None:
     for folder, names in stems.items():
         for part in _parts(folder, names):
             Lease.sweep(part)
+            if not Lease.states(part):
+                remove_folder(part)
 
 
 def _parts(folder: Path, stems: set[str]) -> list[Path]:
     found = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            match = _PART.fullmatch(entry.name) if entry.name.endswith(".part.1") else None
+            match = _PART.fullmatch(entry.name) if entry.name.endswith((".part.1", ".part.d")) else None
             if match and match["stem"] in stems:
                 found.append(folder / match["part"])
     return found

@@ -105,9 +105,12 @@ def test_what_means_nothing_is_explained(tmp_path: Path, text: str, said: str, h
     assert hint in (caught.value.hint or "")
 
 
-def test_what_comes_later_says_so(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="later version"):
-        Session(settings_at(tmp_path)).resolve("drs://host/1")
+def test_drs_addresses(tmp_path: Path) -> None:
+    session = Session(settings_at(tmp_path))
+    assert session.resolve("drs://host.example.org/a%20b") == Address("drs", "drs://host.example.org/a%20b")
+    for wrong, said in (("drs://host", "no DRS address"), ("drs://dg.4DFC:f0e1", "compact DRS ids")):
+        with pytest.raises(AddressError, match=said):
+            session.resolve(wrong)
 
 
 def test_remotes_without_a_portal(tmp_path: Path) -> None:
@@ -115,7 +118,7 @@ def test_remotes_without_a_portal(tmp_path: Path) -> None:
     config.parent.mkdir()
     config.write_text('[remotes.odd]\nkind = "gopher"\nurl = "https://x.org"\n')
     session = Session(settings_at(tmp_path))
-    for name, said in (("immport", "later version"), ("demo", "no demo server"), ("odd", "nothing installed here")):
+    for name, said in (("demo", "no demo server"), ("demo-immport", "no demo server"), ("odd", "nothing installed")):
         with pytest.raises(UsageError, match=said):
             session.portal(name)
     with pytest.raises(AddressError, match="did you mean 'flow'"):

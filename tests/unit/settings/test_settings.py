@@ -23,7 +23,7 @@ def load(tmp_path: Path, text: str | None = None, **environ: str) -> Settings:
 def test_without_a_file_the_built_in_remotes_stand(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert settings.remote("flow").url == "https://app.flow.bio/api"
-    assert set(settings.remotes) == {"flow", "immport", "demo", "demo-files"}
+    assert set(settings.remotes) == {"flow", "immport", "demo", "demo-files", "demo-immport"}
     assert settings.remote("demo").url == settings.remote("demo-files").url == ""
     assert settings.state_dir == tmp_path / "state"
     assert settings.transfer.retries == 3
@@ -93,6 +93,10 @@ def test_every_documented_key_is_read(tmp_path: Path) -> None:
         ("[remotes.lab]\nkind='flow'\nurl='https://me:pw@x.org'\n", "must not hold a user name or password"),
         ("[remotes.lab]\nkind='flow'\nurl='https://x.org/?a'\n", "must be a plain address"),
         ("[remotes.lab]\nkind='flow'\nurl='https://x.org'\ntoken='s'\n", "remotes.lab.token is not a setting"),
+        ("[remotes.immport]\nroute='fasp'\n", "remotes.immport.route must be one of https, aspera, auto"),
+        ("[remotes.immport]\nauth_url='ftp://x'\n", "remotes.immport.auth_url must be an address that begins"),
+        ("[remotes.immport]\naspera_port=0\n", "remotes.immport.aspera_port must be a whole number"),
+        ("[remotes.lab]\nkind='flow'\nurl='https://x.org'\nascp='x'\n", "remotes.lab.ascp is not a setting"),
         ("[remotes.'a b']\nkind='flow'\nurl='https://x.org'\n", "cannot be the name of a remote"),
         ("[remotes.https]\nkind='flow'\nurl='https://x.org'\n", "cannot be the name of a remote"),
         ("[network\n", "config.toml: "),
@@ -105,6 +109,15 @@ def test_a_mistake_is_named_with_its_file_and_key(tmp_path: Path, text: str, sai
     assert "me:pw" not in caught.value.message
     if not said.startswith("cannot be the name"):
         assert "config.toml" in caught.value.message
+
+
+def test_the_route_of_every_immport_remote_at_once(tmp_path: Path) -> None:
+    settings = load(tmp_path, "[remotes.lab]\nkind='immport'\nurl='https://x.org'\nascp='/x'\n").with_route("aspera")
+    assert settings.remote("lab").options == {"ascp": "/x", "route": "aspera"}
+    assert settings.remote("immport").url == "https://www.immport.org"
+    assert "route" not in settings.remote("flow").options
+    with pytest.raises(SettingsError, match="did you mean 'aspera'"):
+        settings.with_route("asper")
 
 
 def test_a_file_that_is_not_text_or_not_readable_is_a_settings_error(tmp_path: Path) -> None:

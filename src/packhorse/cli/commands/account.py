@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import click
 
-from packhorse.cli.asking import first_line
+from packhorse.cli.asking import all_lines, first_line
 from packhorse.cli.context import State, command
 from packhorse.cli.demo_note import demo_account
 from packhorse.errors import AuthenticationError, UsageError
 from packhorse.model import Secret
-from packhorse.settings import DEMO_FILES
+from packhorse.settings import DEMO_FILES, DEMO_IMMPORT
 
 __all__ = ["login_command", "logout_command", "whoami_command"]
 
@@ -26,6 +29,8 @@ __all__ = ["login_command", "logout_command", "whoami_command"]
     packhorse login flow --username ada --password-stdin < password.txt
     pass show flow | packhorse login flow --token-stdin
     pass show aarnet | packhorse login aarnet -u me@example.org --token-stdin
+    packhorse login immport --token-stdin < api-key.json
+    packhorse login immport --browser
     """,
 )
 @click.argument("remote", default="flow")
@@ -33,6 +38,7 @@ __all__ = ["login_command", "logout_command", "whoami_command"]
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input (its first line).")
 @click.option("--token-stdin", is_flag=True, help="Read an access token or API key from standard input.")
 @click.option("--password", metavar="TEXT", help="Not advised: other users of this machine can read it.")
+@click.option("--browser", is_flag=True, help="Sign in in the web browser, where the remote offers that (ImmPort).")
 @click.option("--store", type=click.Choice(["auto", "keyring", "file"]), default="auto", show_default=True,
               help="Where to keep the credential.")  # fmt: skip
 def login_command(
@@ -43,31 +49,53 @@ def login_command(
     password_stdin: bool,
     token_stdin: bool,
     password: str | None,
+    browser: bool,
     store: str,
 ) -> None:
     """Sign in to REMOTE and keep the credential. Without options, name and password are asked for."""
-    if password_stdin + token_stdin + (password is not None) > 1:
-        raise UsageError("only one of --password-stdin, --token-stdin and --password can be given")
+    if password_stdin + token_stdin + (password is not None) + browser > 1:
+        raise UsageError("only one of --password-stdin, --token-stdin, --password and --browser can be given")
     remote = remote.rstrip(":")
     state.session.portal(remote)  # an unknown remote is said before anything is asked
     token = secret = None
     if token_stdin:
-        token = first_line("token")
+        kind = state.settings.remote(remote).kind
+        token = all_lines("token") if kind == "immport" else first_line("token")
     elif password is not None:
         state.output.warn("a password in the command line can be read by others here; use --password-stdin")
         secret = Secret(password)
     elif password_stdin:
         secret = first_line("password")
-    elif remote in ("demo", DEMO_FILES) and username in (None, "demo"):
+    elif remote in ("demo", DEMO_FILES, DEMO_IMMPORT) and username in (None, "demo"):
         username, secret = demo_account(state.settings, remote) or (username, None)
+    if browser:
+        _done(state, remote, state.session.login_by_browser(remote, partial(_open, state), store=store))
+        return
     if token is None:
         username = username or _ask(f"Username for {remote}", state, remote, hide=False)
         secret = secret or Secret(_ask(f"{_secret_name(state, remote)} of {username}", state, remote, hide=True))
-    who = state.session.login(remote, username, secret, token=token, store=store)
+    _done(state, remote, state.session.login(remote, username, secret, token=token, store=store))
+
+
+def _open(state: State, url: str) -> None:
+    """Open the browser, and write the address for who has none here."""
+    import webbrowser
+
+    state.output.note(f"the browser is opened; if none comes, open this address on this machine:\n  {url}")
+    with contextlib.suppress(webbrowser.Error, OSError):
+        webbrowser.open(url)
+
+
+def _done(state: State, remote: str, who: Mapping[str, Any]) -> None:
     _show(state, "login", remote, who)
     state.output.line(f"signed in to {remote} as {_name(who)}")
     if who.get("stored"):
         state.output.line(f"kept in {who['stored']}", "dim")
+    end = who.get("token_expires")
+    if state.settings.remote(remote).kind == "immport" and isinstance(end, float) and end - time.time() < 86400:
+        state.output.line(
+            f"it holds until {_clock(end)}; an API key holds 30 days: packhorse login {remote} --token-stdin", "dim"
+        )
 
 
 def _secret_name(state: State, remote: str) -> str:

@@ -14,7 +14,7 @@ from packhorse.cli.texts import Column, count, size
 if TYPE_CHECKING:
     from packhorse.transfer.portal import Entry
 
-__all__ = ["info_command", "ls_command"]
+__all__ = ["info_command", "ls_command", "record_lines"]
 
 _COLUMNS = (
     Column("name", flexible=True),
@@ -99,11 +99,11 @@ def info_command(state: State, address: str) -> None:
     record = state.session.info(address)
     output = state.output
     output.data("record", {"address": address, "record": record})
-    for line in _lines(record, 0):
+    for line in record_lines(record, 0):
         output.line(line)
 
 
-def _lines(record: Mapping[str, Any], depth: int) -> Iterator[str]:
+def record_lines(record: Mapping[str, Any], depth: int) -> Iterator[str]:
     """The record as indented ``name: value`` lines; what is empty is left out."""
     indent = "  " * depth
     for name, value in record.items():
@@ -113,7 +113,7 @@ def _lines(record: Mapping[str, Any], depth: int) -> Iterator[str]:
                 yield f"{indent}{name}: {value['value']}"
             elif value:
                 yield f"{indent}{name}:"
-                yield from _lines(value, depth + 1)
+                yield from record_lines(value, depth + 1)
         elif isinstance(value, (list, tuple)):
             if value:
                 yield f"{indent}{name}: {len(value)}"

@@ -36,6 +36,7 @@ _LAYOUTS = {"plain": "plain", "organized": "organized", "organised": "organized"
     packhorse get flow:executions/456 results/ --include '*.tsv' --receipt
     packhorse get https://example.org/genome.fa.gz --to genome.fa.gz
     packhorse get --from list.txt --to downloads/ --require md5
+    packhorse get 'immport:SDY1?fileType=result_file&assay=Flow Cytometry' fcs/ --route https
     packhorse get 'https://filesender.example.org/?s=download&token=TOKEN' reads/
     """,
     bare={"--receipt": ("sha256", "md5")},
@@ -70,6 +71,8 @@ _LAYOUTS = {"plain": "plain", "organized": "organized", "organised": "organized"
               help="Tries without any progress, after the first (default 3).")  # fmt: skip
 @click.option("--durability", type=click.Choice(["full", "none"]), metavar="full|none",
               help="full (default): on disk before it is called done. none: leave that to the system.")  # fmt: skip
+@click.option("--route", type=click.Choice(["https", "aspera", "auto"]), metavar="[https|aspera|auto]",
+              help="How files of ImmPort come; auto (default): HTTPS, else Aspera.")  # fmt: skip
 @click.option("--password-stdin", is_flag=True,
               help="Read the password of an encrypted transfer from standard input.")  # fmt: skip
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -82,6 +85,7 @@ def get_command(
     from_file: str | None,
     dry_run: bool,
     receipts: tuple[str, ...],
+    route: str | None,
     password_stdin: bool,
     log: Path | None,
     **given: Any,
@@ -95,6 +99,8 @@ def get_command(
         if from_file == "-":
             raise UsageError("standard input cannot hold both the addresses and the password")
         state.password = first_line("password")
+    if route is not None:
+        state.use_route(route)
     listed = addresses_in(_lines(from_file)) if from_file is not None else []
     addresses, destination = split_destination(words, to, listed)
     asked = _Asked(addresses, destination, _overrides(given, receipt=bool(receipts)), list(dict.fromkeys(receipts)))

@@ -13,7 +13,7 @@ from packhorse.cli.context import Group, State, command, global_options
 from packhorse.cli.texts import Column
 from packhorse.errors import SettingsError, UsageError
 from packhorse.model import Secret
-from packhorse.settings import DEMO_FILES
+from packhorse.settings import DEMO_FILES, DEMO_IMMPORT
 
 __all__ = ["config_command", "remote_command"]
 
@@ -51,6 +51,8 @@ def _pair(text: str) -> tuple[str, Any]:
         raise UsageError(f"--set wants KEY=VALUE, not {text!r}")
     if value in ("true", "false"):
         return key, value == "true"
+    if value.isascii() and value.isdigit() and key.endswith("port"):
+        return key, int(value)
     return key, float(value) if value.replace(".", "", 1).isdigit() and key.endswith("timeout") else value
 
 
@@ -67,7 +69,7 @@ def list_(state: State) -> None:
 
 
 def _absent(name: str) -> str:
-    return "(start one: packhorse serve --demo)" if name in ("demo", DEMO_FILES) else "(not set)"
+    return "(start one: packhorse serve --demo)" if name in ("demo", DEMO_FILES, DEMO_IMMPORT) else "(not set)"
 
 
 @command("remove", group=remote_command, examples="packhorse remote remove lab")

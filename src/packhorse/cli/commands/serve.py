@@ -115,3 +115,6 @@ def _say(state: State, ready: Ready, demo: bool) -> None:
         output.line("or, to send files:")
         output.line("  packhorse login demo-files")
         output.line("  packhorse send FILES --link --via demo-files")
+        output.line("or, as ImmPort:")
+        output.line("  packhorse login demo-immport")
+        output.line("  packhorse get demo-immport:SDY1 study/")

@@ -4,6 +4,7 @@ from packhorse.wire.archives import Span
 from packhorse.wire.zip.directory import ReadEntry
 from packhorse.wire.zip.layout import ZipEntry, ZipLayout
 from packhorse.wire.zip.reading import Limits, data_slice, directory_steps, head_range, read_directory, read_slice
+from packhorse.wire.zip.unpacking import entry_blocks
 
 __all__ = [
     "Limits",
@@ -13,6 +14,7 @@ __all__ = [
     "ZipLayout",
     "data_slice",
     "directory_steps",
+    "entry_blocks",
     "head_range",
     "read_directory",
     "read_slice",

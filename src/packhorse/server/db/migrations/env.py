@@ -8,6 +8,7 @@ from packhorse.server.db import bulk as _bulk  # noqa: F401 - likewise
 from packhorse.server.db import filesender as _filesender  # noqa: F401 - its tables belong to Base.metadata
 from packhorse.server.db import immport as _immport  # noqa: F401 - likewise
 from packhorse.server.db import immport_access as _immport_access  # noqa: F401 - likewise
+from packhorse.server.db import immport_uploads as _immport_uploads  # noqa: F401 - likewise
 from packhorse.server.db import immport_views as _immport_views  # noqa: F401 - likewise
 from packhorse.server.db import letters as _letters  # noqa: F401 - likewise
 from packhorse.server.db.models import Base
