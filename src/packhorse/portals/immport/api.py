@@ -50,23 +50,24 @@ class ImmPortApi:
         """The URL of a path below a service's base. ``service``: auth, query, data, upload, batch."""
         return self.bases.url(service, path, params)
 
-    async def call(self, request: Request, *, what: str, auth: bool = True) -> Reply:
+    async def call(self, request: Request, *, what: str, auth: bool = True, retries: int = 3) -> Reply:
         """Send any request of ours; the whole answer. Raises the error that a refusal means.
 
         ``what`` names the thing in messages. Not for answers of many rows: :meth:`stream`.
         """
-        reply = await self.answer(request, auth=auth)
+        reply = await self.answer(request, auth=auth, retries=retries)
         if not reply.head.ok:
             raise self.refused(reply, what, auth=auth)
         return reply
 
-    async def answer(self, request: Request, *, auth: bool = True) -> Reply:
+    async def answer(self, request: Request, *, auth: bool = True, retries: int = 3) -> Reply:
         """Like :meth:`call`, with refusals as answers."""
         return await call(
             self.network,
             request,
             authorise=self.auth.authorise if auth else None,
             renew=self.auth.renew if auth else None,
+            retries=retries,
             limit=_JSON_LIMIT,
             stall=STALL,
         )

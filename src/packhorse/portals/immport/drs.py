@@ -57,6 +57,7 @@ class Drs:
     def __init__(self, api: ImmPortApi) -> None:
         self.api = api
         self._doubts: dict[str, _Doubt] = {}
+        self._no_store_until = 0.0
 
     async def locate(self, item: Item) -> Locator:
         """A fresh address of the object ``item.labels["id"]``.
@@ -67,27 +68,33 @@ class Drs:
         """
         uuid = item.labels["id"]
         doubt = self._doubt(uuid)
-        if doubt.count < 2 and not doubt.missing:
+        ways: tuple[Way, ...] = ("s3", "stream")
+        if doubt.count >= 2 or doubt.missing:
+            ways = ("stream",)
+        elif time.monotonic() < self._no_store_until:
+            ways = ("stream", "s3")
+        problems: list[PackhorseError] = []
+        for way in ways:
             try:
-                return self._locator(item, await self.address(uuid, "s3"), "s3")
+                # While another way is left, no time is spent on repeating.
+                url = await self.address(uuid, way, retries=3 if way == ways[-1] else 0)
             except (RemoteError, NotFoundError, ProtocolError) as error:
-                first: PackhorseError = error
-        else:
-            first = NotFoundError(f"{self._name(item)}: the store does not hold it")
-        try:
-            return self._locator(item, await self.address(uuid, "stream"), "stream")
-        except NotFoundError:
-            if isinstance(first, PermissionDeniedError):
-                raise _restricted(self._name(item)) from None
-            raise _missing(self._name(item)) from None
-        except PermissionDeniedError:
-            raise _restricted(self._name(item)) from None
+                problems.append(error)
+                continue
+            if way == "stream" and any(isinstance(problem, ServerError) for problem in problems):
+                self._no_store_until = time.monotonic() + _FORGIVEN_AFTER
+            return self._locator(item, url, way)
+        if any(isinstance(problem, PermissionDeniedError) for problem in problems):
+            raise _restricted(self._name(item))
+        if isinstance(problems[-1], NotFoundError):
+            raise _missing(self._name(item))
+        raise problems[-1]
 
-    async def address(self, uuid: str, way: Way) -> str:
+    async def address(self, uuid: str, way: Way, *, retries: int = 3) -> str:
         """The URL that the service gives for an object. Raises what the refusal means."""
         path = f"drs/download/{way}/{quote(uuid, safe='')}"
         request = Request("GET", self.api.url("query", path), {"Accept": "application/json"})
-        answer: Any = decoded(await self.api.call(request, what=path), self.api.remote, path)
+        answer: Any = decoded(await self.api.call(request, what=path, retries=retries), self.api.remote, path)
         url = answer.get("url") if isinstance(answer, Mapping) else None
         if isinstance(url, str) and url.lower().startswith(("https://", "http://")):
             return url

@@ -147,7 +147,11 @@ def test_what_the_store_lacks_comes_by_the_stream(fake: FakeImmPort, portal: Mak
 def test_a_service_without_a_store(fake: FakeImmPort, portal: MakePortal, tmp_path: Path) -> None:
     fake.no_store = True
     fake.add("SDY1/ResultFiles/x/a.fcs", b"small")
-    assert not fetch(portal(), "SDY1", tmp_path).failed
+    for number in range(5):
+        fake.add(f"SDY1/ResultFiles/x/{number}.fcs", b"small" * number)
+    lab = portal()
+    assert not fetch(lab, "SDY1", tmp_path, jobs=1).failed
+    assert len(fake.called("/drs/download/s3")) < 6, "it is not asked for every file"
 
 
 def test_restricted_and_missing_are_told_apart(fake: FakeImmPort, portal: MakePortal, tmp_path: Path) -> None:
