@@ -2,5 +2,5 @@
 
 from typing import Final
 
-HEAD: Final = "0007"
+HEAD: Final = "0008"
 """The newest revision: a database that has it is not asked any further, which saves loading Alembic at every start."""
