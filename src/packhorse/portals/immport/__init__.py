@@ -11,10 +11,17 @@ if TYPE_CHECKING:
     from packhorse.portals.immport.api import ImmPortApi
     from packhorse.portals.immport.auth import ImmPortAuth
     from packhorse.portals.immport.portal import ImmPortPortal, open_portal
+    from packhorse.portals.immport.uploads import ImmPortUploads
 
-__all__ = ["ImmPortApi", "ImmPortAuth", "ImmPortPortal", "open_portal"]
+__all__ = ["ImmPortApi", "ImmPortAuth", "ImmPortPortal", "ImmPortUploads", "open_portal"]
 
-_HOMES = {"ImmPortApi": "api", "ImmPortAuth": "auth", "ImmPortPortal": "portal", "open_portal": "portal"}
+_HOMES = {
+    "ImmPortApi": "api",
+    "ImmPortAuth": "auth",
+    "ImmPortPortal": "portal",
+    "ImmPortUploads": "uploads",
+    "open_portal": "portal",
+}
 
 
 def __getattr__(name: str) -> Any:
