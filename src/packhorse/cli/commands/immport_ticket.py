@@ -29,7 +29,7 @@ __all__ = ["templates_command", "ticket_command", "workspaces_command"]
 @report_option
 @poll_option
 @via_option
-def ticket_command(state: State, ticket: str | None, wait: bool, report: Path | None, poll: float, via: str) -> int:
+def ticket_command(state: State, *, ticket: str | None, wait: bool, report: Path | None, poll: float, via: str) -> int:
     """Show what became of a TICKET, or list those that were got from here. A rejected one is exit code 1."""
     uploads = state.session.submissions(via, poll=poll)
     if ticket is None:

@@ -222,7 +222,9 @@ class ImmPortUploads:
         body = await self._post(self.api.url("upload", "data/upload/type/offline"), MultipartBody(fields), name)
         return self._noted(body, name, "", scheme=UPLOAD, purpose=purpose, workspace=workspace)
 
-    def known(self, package: LocalPackage, scheme: Scheme, *, validate: bool, workspace: int) -> KnownTicket | None:
+    async def known(
+        self, package: LocalPackage, scheme: Scheme, *, validate: bool, workspace: int
+    ) -> KnownTicket | None:
         """The ticket of the very same package, if one was got from here that was not at its end when last seen."""
         purpose = scheme.validates if validate else scheme.stores
         for one in self.book.all():
