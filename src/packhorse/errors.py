@@ -28,6 +28,7 @@
     │   │   └── SpaceError                      not enough space or inodes (required, available)
     │   ├── BusyError                       another process holds the lease
     │   └── PartialError                5   some files failed, the others are done
+    ├── PackageError                    1   a release package that cannot be imported (problems)
     ├── UnverifiedError                 6   done, but not proven as was required
     └── InterruptedTransfer             130 stopped by the user; resumable
 """
@@ -49,6 +50,7 @@ __all__ = [
     "InterruptedTransfer",
     "NetworkError",
     "NotFoundError",
+    "PackageError",
     "PackhorseError",
     "PartialError",
     "PermissionDeniedError",
@@ -302,6 +304,27 @@ class PartialError(TransferError):
 
     code = "partly-done"
     exit_code = ExitCode.PARTLY
+
+
+class PackageError(PackhorseError):
+    """A study's release package that cannot be imported as it is; nothing of it was.
+
+    ``problems`` are the first reasons in words (``file:line: reason``), ``total`` is how many there are.
+    """
+
+    code = "bad-package"
+    default_hint = "a whole release package in Tab form is wanted: fetch it again"
+
+    def __init__(
+        self, message: str, *, problems: tuple[str, ...] = (), total: int = 0, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
+        self.total = max(total, len(problems))
+
+    def as_dict(self) -> dict[str, object]:
+        shown = super().as_dict()
+        return {**shown, "problems": list(self.problems), "total": self.total} if self.problems else shown
 
 
 class UnverifiedError(PackhorseError):

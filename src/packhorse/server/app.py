@@ -30,6 +30,7 @@ from packhorse.server.api.immport import drs as immport_drs
 from packhorse.server.api.immport import folders as immport_folders
 from packhorse.server.api.immport import keys as immport_keys
 from packhorse.server.api.immport import oidc as immport_oidc
+from packhorse.server.api.immport import query as immport_query
 from packhorse.server.api.immport import uploads as immport_uploads
 from packhorse.server.api.immport import workspaces as immport_workspaces
 from packhorse.server.api.immport.core import refusal_answer as immport_refusal
@@ -104,6 +105,7 @@ def create_app(config: ServerConfig) -> Starlette:
             *immport_auth.routes,
             *immport_oidc.routes,
             *immport_keys.routes,
+            *immport_query.routes,
             *immport_folders.routes,
             *immport_drs.routes,
             Mount("/api", app=Router(flow_routes, redirect_slashes=False)),

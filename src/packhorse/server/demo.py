@@ -28,6 +28,7 @@ from packhorse.server.db.models import (
     StudyFile,
     User,
 )
+from packhorse.server.demo_studies import ensure_demo_studies
 from packhorse.server.filesender_keys import filesender_key, set_filesender_key
 from packhorse.server.security import Sealer, hash_key, hash_password, new_password
 from packhorse.server.storage import Storage, StoredFacts
@@ -68,6 +69,7 @@ def ensure_demo(config: ServerConfig) -> tuple[dict[str, str], ...]:
                 _records(session, files)
     finally:
         database.close()
+    ensure_demo_studies(config, [(int(name.split(".")[-2]), name, size) for _, name, size in _FCS])
     return users
 
 

@@ -37,7 +37,7 @@ from packhorse.server.storage import StorageError, StoredFacts
 from packhorse.server.storage.disk import DiskStorage
 from packhorse.server.users import find_user
 
-__all__ = ["ImportKind", "ImportReport", "Skipped", "import_folder"]
+__all__ = ["ImportKind", "ImportReport", "Skipped", "import_folder", "take_file"]
 
 ImportKind = Literal["sample", "execution", "project"]
 _BLOCK: Final = 4 << 20
@@ -108,6 +108,25 @@ def import_folder(
         ).run()
     finally:
         database.close()
+
+
+def take_file(storage: DiskStorage, path: Path, *, size: int, mtime_ns: int, copy: bool, verb: str) -> StoredFacts:
+    """Hash a file that looked like this: where it lies, or while it is copied in. ``verb``: what nothing was, if this
+    fails. Raises :class:`DestinationError` for a file that cannot be read or is not what it was."""
+    try:
+        if copy:
+            with path.open("rb", buffering=0) as source:
+                facts = storage.put(iter(lambda: source.read(_BLOCK), b""), modified=mtime_ns / 1e9)
+        else:
+            facts = storage.link(path)
+        after = path.stat()
+    except StorageError as error:
+        raise DestinationError(f"{error}; nothing was {verb}") from error
+    except OSError as error:
+        raise DestinationError(f"{path} cannot be {verb}: {error.strerror}; nothing was {verb}") from error
+    if (after.st_size, after.st_mtime_ns) != (size, mtime_ns) or facts.size != size:
+        raise DestinationError(f"{path} changed while it was read; nothing was {verb}")
+    return facts
 
 
 class _Import:
@@ -193,19 +212,9 @@ class _Import:
         self._report.skipped.append(Skipped(relative.encode("utf-8", "replace").decode(), reason))
 
     def _take(self, file: _Found) -> StoredFacts:
-        try:
-            if self._copy:
-                with file.path.open("rb", buffering=0) as source:
-                    facts = self._storage.put(iter(lambda: source.read(_BLOCK), b""), modified=file.mtime_ns / 1e9)
-            else:
-                facts = self._storage.link(file.path)
-            after = file.path.stat()
-        except StorageError as error:
-            raise DestinationError(f"{error}; nothing was imported") from error
-        except OSError as error:
-            raise DestinationError(f"{file.path} cannot be imported: {error.strerror}; nothing was imported") from error
-        if (after.st_size, after.st_mtime_ns) != (file.size, file.mtime_ns) or facts.size != file.size:
-            raise DestinationError(f"{file.path} changed while it was read; nothing was imported")
+        facts = take_file(
+            self._storage, file.path, size=file.size, mtime_ns=file.mtime_ns, copy=self._copy, verb="imported"
+        )
         self._report.hashed_bytes += facts.size
         return facts
 

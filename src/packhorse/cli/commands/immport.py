@@ -18,6 +18,7 @@ SUBCOMMANDS: Final[dict[str, str]] = {
     "ticket": "immport_ticket",
     "templates": "immport_ticket",
     "workspaces": "immport_ticket",
+    "aspera-dir": "immport_aspera",
 }
 """Each command's module under ``packhorse.cli.commands``; there it is ``NAME_command``, with ``_`` for ``-``."""
 

@@ -14,14 +14,25 @@ from packhorse.cli.demo_note import forget_demo, record_demo
 from packhorse.errors import PackhorseError
 
 if TYPE_CHECKING:
+    from packhorse.server.config import ServerConfig
     from packhorse.server.run import Ready
 
-__all__ = ["serve_command", "server_home"]
+__all__ = ["serve_command", "server_config", "server_home", "server_home_option"]
+
+server_home_option = click.option("--home", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+                                  help="The server's home. Default: as 'packhorse serve'.")  # fmt: skip
 
 
 def server_home(state: State, home: Path | None, *, demo: bool = False) -> Path:
     """The server's home: what was given, else a folder in the state directory."""
     return home or state.state_dir / ("demo-server" if demo else "server")
+
+
+def server_config(state: State, home: Path | None) -> ServerConfig:
+    """What the commands that work beside a server need of it."""
+    from packhorse.server.config import ServerConfig
+
+    return ServerConfig(home=server_home(state, home))
 
 
 @command(

@@ -5,34 +5,29 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from packhorse.cli.commands.serve import server_home
+from packhorse.cli.commands.serve import server_config as _config
+from packhorse.cli.commands.serve import server_home_option as _home
+from packhorse.cli.commands.server_clients import client
+from packhorse.cli.commands.server_studies import STUDY_COMMANDS
 from packhorse.cli.context import Group, State, command, global_options
 from packhorse.cli.texts import Column, count, size
 from packhorse.errors import UsageError
 
-if TYPE_CHECKING:
-    from packhorse.server.config import ServerConfig
-
 __all__ = ["server_command"]
-
-_home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-                     help="The server's home. Default: as 'packhorse serve'.")  # fmt: skip
-
-
-def _config(state: State, home: Path | None) -> ServerConfig:
-    from packhorse.server.config import ServerConfig
-
-    return ServerConfig(home=server_home(state, home))
 
 
 @click.group("server", cls=Group)
 @global_options(hidden=True)
 def server_command() -> None:
-    """Bring files and users into your own portal."""
+    """Bring files, studies and users into your own portal."""
+
+
+for _command in STUDY_COMMANDS:
+    server_command.add_command(_command)
 
 
 @command(
@@ -74,6 +69,7 @@ def user() -> None:
 
 
 server_command.add_command(user)
+server_command.add_command(client)
 
 
 @command(

@@ -19,7 +19,7 @@ from packhorse.wire.immport.filters import FILTERS
 from packhorse.wire.immport.models import Model
 from packhorse.wire.immport.queries import QUERIES
 
-__all__ = ["CONTEXT", "CONTEXTS", "KINDS", "Analyte", "Kind", "folded_column", "snake"]
+__all__ = ["CONTEXT", "CONTEXTS", "KINDS", "Analyte", "Document", "Facet", "Kind", "folded_column", "snake"]
 
 _CONTEXT: Final = """
 studyAccession studyTitle clinical armAccession armName subjectAccession ageEvent ageEventSpecify ageUnit
@@ -141,3 +141,32 @@ class Analyte(Base):
     )
     preferred: Mapped[str] = mapped_column(Text, primary_key=True)
     accession: Mapped[str] = mapped_column(Text)
+
+
+class Document(Base):
+    """What search knows of a study or of a subject in a study. ``source`` is what it answers; ``words`` the texts
+    folded, every sign that is no letter or digit a blank, with a blank at both ends."""
+
+    __tablename__ = "immport_documents"
+    __table_args__ = (Index(None, "kind", "number"), Index(None, "package_id"), Index(None, "kind", "study"))
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    package_id: Mapped[int] = mapped_column(ForeignKey("immport_packages.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(10))
+    accession: Mapped[str] = mapped_column(String(50))
+    number: Mapped[int]
+    study: Mapped[str] = mapped_column(String(20))
+    source: Mapped[dict[str, Any]]
+    words: Mapped[str] = mapped_column(Text)
+
+
+class Facet(Base):
+    """A value that a search can be narrowed to; ``folded`` is compared, ``value`` shown."""
+
+    __tablename__ = "immport_facets"
+    __table_args__ = (Index(None, "facet", "folded", "document_id"),)
+    document_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("immport_documents.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    facet: Mapped[str] = mapped_column(String(30), primary_key=True)
+    folded: Mapped[str] = mapped_column(String(500), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)

@@ -9,6 +9,13 @@ from sqlalchemy.orm import Session
 
 __all__ = ["AFTER_IMPORT"]
 
-AFTER_IMPORT: Final[list[Callable[[Session, int], None]]] = []
+
+def _rebuild(session: Session, package_id: int) -> None:
+    from packhorse.server.immport.views import rebuild
+
+    rebuild(session, package_id)
+
+
+AFTER_IMPORT: Final[list[Callable[[Session, int], None]]] = [_rebuild]
 """What is derived from a package's rows: each is called with the session and the package's id, in the transaction of
 the import, after the last row and before the commit; what one raises undoes the import."""

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,26 +111,43 @@ def fill(config: ServerConfig) -> None:
     database.close()
 
 
+def add_file(config: ServerConfig, path: str, data: bytes) -> None:
+    """Put one more file into a server that may be running."""
+    facts = DiskStorage(config.objects).put([data], modified=MODIFIED)
+    database = open_database(config)
+    with database.write() as session:
+        session.add(StudyFile(path=path, file_id=record_file(session, facts).id, modified=MODIFIED))
+    database.close()
+
+
 @pytest.fixture(scope="package")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    config = ServerConfig(home=tmp_path_factory.mktemp("immport") / "home", port=0)
-    fill(config)
-    with running(config) as found:
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with users and files, made once: migrations and passwords take their time."""
+    home = tmp_path_factory.mktemp("immport") / "filled"
+    fill(ServerConfig(home=home))
+    return home
+
+
+@pytest.fixture(scope="package")
+def site(filled: Path) -> Iterator[Site]:
+    home = filled.with_name("home")
+    shutil.copytree(filled, home)
+    with running(ServerConfig(home=home, port=0)) as found:
         yield found
 
 
 @pytest.fixture
-def own_site(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+def own_site(tmp_path: Path, filled: Path) -> Callable[..., Any]:
     """Start servers with settings of their own: ``own_site(token_seconds=1)``."""
 
     @contextmanager
     def begin(config: dict[str, Any] | None = None, **settings: Any) -> Iterator[Site]:
         made = ServerConfig(home=tmp_path / "home", port=0, immport=ImmPortSettings(**settings), **(config or {}))
-        fill(made)
+        shutil.copytree(filled, made.home)
         with running(made) as found:
             yield found
 
-    return begin  # type: ignore[return-value]
+    return begin
 
 
 def claims(token: str, part: int = 1) -> dict[str, Any]:

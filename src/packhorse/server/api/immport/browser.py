@@ -69,7 +69,8 @@ class Visitor:
         if self.visit is not None:
             token = self.visit.security_token
         else:
-            fresh = secrets.token_urlsafe(24)
+            # another tab may hold a form with this cookie's token already
+            fresh = self.request.cookies.get(_FORM, "")[:100] or secrets.token_urlsafe(24)
             token = self.home.sealer.seal(fresh, _ABOUT)
         answer = page(
             template,

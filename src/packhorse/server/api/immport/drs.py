@@ -141,23 +141,24 @@ async def s3(request: Request) -> ASGIApp:
     if request.method == "HEAD":
         return _s3_refusal(403, "SignatureDoesNotMatch", "This link is for GET", request.url.path)
     path = str(request.path_params["path"])
-    return await run_in_threadpool(
-        _bytes,
-        request,
-        lambda home: open_s3(home.immport, path, dict(request.query_params), time.time()),
-        _s3_refusal,
+    return await _serve(
+        request, lambda home: open_s3(home.immport, path, dict(request.query_params), time.time()), _s3_refusal
     )
 
 
 async def stream(request: Request) -> ASGIApp:
     """``GET /data/stream/{uuid}?…``."""
     uuid = str(request.path_params["uuid"]).lower()
-    return await run_in_threadpool(
-        _bytes,
-        request,
-        lambda home: open_stream(home.immport, uuid, dict(request.query_params), time.time()),
-        _stream_refusal,
+    return await _serve(
+        request, lambda home: open_stream(home.immport, uuid, dict(request.query_params), time.time()), _stream_refusal
     )
+
+
+async def _serve(request: Request, opening: Callable[[Home], Opened], refuse: Refuse) -> ASGIApp:
+    if request.app.state.home.database.embedded:
+        # a read of SQLite takes less time than the way into a thread and back (see server.api.core)
+        return _bytes(request, opening, refuse)
+    return await run_in_threadpool(_bytes, request, opening, refuse)
 
 
 def _bytes(request: Request, opening: Callable[[Home], Opened], refuse: Refuse) -> ASGIApp:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -119,7 +119,7 @@ async def transfer(request: Request) -> ASGIApp:
     def work() -> Response:
         home: Home = request.app.state.home
         with home.database.read() as session:
-            return _json({"files": _files(home, session, token, paths, base)})
+            return JSONResponse({"files": _files(home, session, token, paths, base)}, headers=NO_STORE)
 
     return await run_in_threadpool(work)
 

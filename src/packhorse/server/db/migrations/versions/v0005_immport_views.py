@@ -101,7 +101,42 @@ def upgrade() -> None:
             sqlite_with_rowid=False,
         )
         op.create_index(op.f(f"ix_{table}_context_id"), table, ["context_id"])
+    _searched()
     _identify_files()
+
+
+def _searched() -> None:
+    op.create_table(
+        "immport_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        *_package("immport_documents"),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("accession", sa.String(length=50), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("study", sa.String(length=20), nullable=False),
+        sa.Column("source", sa.JSON(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_immport_documents")),
+    )
+    for columns in (["kind", "number"], ["package_id"], ["kind", "study"]):
+        op.create_index(op.f(f"ix_immport_documents_{'_'.join(columns)}"), "immport_documents", columns)
+    op.create_table(
+        "immport_facets",
+        sa.Column("document_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("facet", sa.String(length=30), nullable=False),
+        sa.Column("folded", sa.String(length=500), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["document_id"],
+            ["immport_documents.id"],
+            name=op.f("fk_immport_facets_document_id_immport_documents"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("document_id", "facet", "folded", name=op.f("pk_immport_facets")),
+    )
+    op.create_index(
+        op.f("ix_immport_facets_facet_folded_document_id"), "immport_facets", ["facet", "folded", "document_id"]
+    )
 
 
 def _identify_files() -> None:
@@ -117,6 +152,8 @@ def _identify_files() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("immport_facets")
+    op.drop_table("immport_documents")
     op.drop_index(op.f("ix_study_files_uuid"), table_name="study_files")
     with op.batch_alter_table("study_files") as batch:
         batch.drop_column("uuid")
