@@ -20,7 +20,6 @@ from packhorse.errors import (
     PackhorseError,
     ProtocolError,
     ServerError,
-    TransferError,
     UsageError,
 )
 from packhorse.net.calls import Collect, stream_following
@@ -29,6 +28,7 @@ from packhorse.portals.immport.api import STALL, ImmPortApi
 from packhorse.portals.immport.bases import Service
 from packhorse.portals.immport.packages import LocalPackage, MultipartBody
 from packhorse.portals.immport.refusals import decoded
+from packhorse.portals.immport.submitted import RejectedError, TicketReport, WorkspaceInfo
 from packhorse.portals.immport.tickets import KnownTicket, TicketBook
 from packhorse.wire.immport.reports import (
     ResultRow,
@@ -37,7 +37,7 @@ from packhorse.wire.immport.reports import (
     parse_upload_report,
     parse_validation_report,
 )
-from packhorse.wire.immport.tickets import BATCH, UPLOAD, Scheme, is_final, is_rejected, is_ticket
+from packhorse.wire.immport.tickets import BATCH, UPLOAD, Scheme, is_final, is_ticket
 
 __all__ = ["ImmPortUploads", "Patience", "RejectedError", "TicketReport", "WorkspaceInfo"]
 
@@ -53,71 +53,6 @@ class Patience:
     first: float = 5.0
     most: float = 60.0
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-
-
-@dataclass(frozen=True, slots=True)
-class WorkspaceInfo:
-    """A workspace that the user may upload to. ``category`` is ``LSR`` or ``TEST``."""
-
-    id: int
-    name: str
-    kind: str
-    category: str
-
-
-@dataclass(frozen=True, slots=True)
-class TicketReport:
-    """What became of a ticket. ``rows`` are its steps and errors, ``sections`` the new records of an upload, ``text``
-    the server's whole database report (``None`` where there is none)."""
-
-    ticket: str
-    status: str
-    rows: tuple[ResultRow, ...]
-    sections: tuple[Section, ...]
-    text: str | None
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more will happen."""
-        return is_final(self.status)
-
-    @property
-    def rejected(self) -> bool:
-        """Whether it was turned down."""
-        return is_rejected(self.status)
-
-    @property
-    def errors(self) -> tuple[ResultRow, ...]:
-        """The rows that say what is wrong."""
-        return tuple(row for row in self.rows if row.status == "Error" or row.error)
-
-    def records(self) -> list[dict[str, str]]:
-        """The new records as a table: a mapping a row, with the file it came from in ``FILENAME``."""
-        return [
-            {"FILENAME": section.file_name, **dict(zip(section.columns, row, strict=False))}
-            for section in self.sections
-            if section.file_name
-            for row in section.rows
-        ]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "ticket": self.ticket,
-            "status": self.status,
-            "rejected": self.rejected,
-            "rows": [
-                {
-                    "file": row.file_name or None,
-                    "line": row.line,
-                    "status": row.status,
-                    "error": row.error,
-                    "description": row.description,
-                }
-                for row in self.rows
-            ],
-            "records": self.records(),
-        }
 
 
 @dataclass(slots=True)
@@ -385,13 +320,3 @@ def _with_text(rows: Sequence[ResultRow], text: str) -> tuple[ResultRow, ...]:
     except ProtocolError:
         return tuple(rows)
     return found if len(found) > len(rows) else tuple(rows)
-
-
-class RejectedError(TransferError):
-    """The server looked at a package and turned it down. ``report`` says why."""
-
-    code = "rejected"
-
-    def __init__(self, message: str, *, report: TicketReport, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.report = report
