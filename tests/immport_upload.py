@@ -57,9 +57,9 @@ SUBJECTS = template(
     "subjectAnimals",
     ["Subject ID", "Arm Or Cohort ID", "Gender", "Min Subject Age", "Max Subject Age", "Age Unit", "Age Event",
      "Subject Location", "Species", "Strain", "Result Separator Column", "Exposure Process Reported"],
-    ["mouse 1", "arm 1", "Female", "8", "9", "Weeks", "Age at enrollment", "Eritrea", "Mus musculus", "BALB/c", "",
+    ["mouse 1", "arm 1", "Female", "8", "9", "Weeks", "Age at enrollment", "Europe", "Mus musculus", "BALB/c", "",
      "vaccination"],
-    ["mouse 2", "arm 1", "Male", "8", "", "Weeks", "Age at enrollment", "Eritrea", "Mus musculus", "BALB/c", "", ""],
+    ["mouse 2", "arm 1", "Male", "8", "", "Weeks", "Age at enrollment", "Europe", "Mus musculus", "BALB/c", "", ""],
 )  # fmt: skip
 SAMPLE_COLUMNS = [
     "User Defined ID", "Type", "Subtype", "Name", "Description", "Subject ID", "Study ID", "Planned Visit ID",

@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "transfers": ("transfers", "List, extend, remind, close and delete what you sent."),
     "invite": ("invite", "Invite somebody to send files through your account."),
     "guests": ("guests", "List, remind and revoke whom you invited."),
-    "immport": ("immport", "What only ImmPort has: submissions, the Aspera folder."),
+    "immport": ("immport", "Submit data to ImmPort: validate, upload, batch-update."),
     "login": ("account", "Sign in to a remote and keep the credential."),
     "logout": ("account", "Forget a remote's credential."),
     "whoami": ("account", "Show who a remote says you are, by which credential."),

@@ -22,7 +22,7 @@ from packhorse.portals.addresses import resolve, shown
 from packhorse.portals.ahead import ahead, collect
 from packhorse.portals.context import Notify, Passphrase, PortalContext, SignsIn
 from packhorse.session.querying import Queries
-from packhorse.session.sending import Sends
+from packhorse.session.sending import Face, Sends
 from packhorse.settings import DEMO_FILES, DEMO_IMMPORT, RemoteSettings, Settings
 from packhorse.transfer.engine import Engine
 from packhorse.transfer.events import Event, EventHandler
@@ -298,6 +298,29 @@ class Session(Sends, Queries):
                 hint=f"packhorse ls {shown(address)}",
             )
         return await asyncio.to_thread(verify_file, path, None, found[0])
+
+    # Submitting.
+
+    def submissions(self, remote: str = "immport", *, poll: float = 5.0) -> Any:
+        """Uploads and batch updates at an ImmPort remote: the calls of
+        :class:`packhorse.portals.immport.uploads.ImmPortUploads`, made to wait for their answers.
+
+        ``poll``: seconds of the first wait between two looks at a ticket; later ones grow to a minute.
+        """
+        return Face(self._submissions(remote, poll), self._run)
+
+    def asubmissions(self, remote: str = "immport", *, poll: float = 5.0) -> Any:
+        """:meth:`submissions` for async callers."""
+        return Face(self._submissions(remote, poll), Engine.shared().bridge)
+
+    def _submissions(self, remote: str, poll: float) -> Any:
+        from packhorse.portals.immport.uploads import ImmPortUploads, Patience
+
+        name = remote.rstrip(":")
+        portal: Any = self.portal(name)
+        if self.settings.remote(name).kind != "immport":
+            raise UsageError(f"{name} takes no submissions: it is no ImmPort remote", hint="packhorse remote list")
+        return ImmPortUploads(portal.api, self.settings.state_dir, Patience(poll, max(poll, 60.0)))
 
     # Accounts.
 

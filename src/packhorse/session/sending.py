@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from packhorse.transfer.portal import Portal
     from packhorse.transfer.send import PendingUpload, Sent
 
-__all__ = ["Paths", "Prepared", "Sends"]
+__all__ = ["Face", "Paths", "Prepared", "Sends"]
 
 T = TypeVar("T")
 Paths = Iterable[str | PathLike[str]] | str | PathLike[str]
@@ -216,11 +216,11 @@ class Sends:
         """One's own transfers and guests at a site: the calls of
         :class:`packhorse.portals.filesender.manage.Manager`, made to wait for their answers."""
         manager = self._manager(via)
-        return _Face(manager, self._run)
+        return Face(manager, self._run)
 
     def amanage(self, via: str | None = None) -> Any:
         """:meth:`manage` for async callers."""
-        return _Face(self._manager(via), Engine.shared().bridge)
+        return Face(self._manager(via), Engine.shared().bridge)
 
     def _manager(self, via: str | None) -> Any:
         chosen = choose(self.settings, via)
@@ -235,7 +235,7 @@ class Sends:
         return portal if via.voucher is None else portal.as_guest(via.voucher)
 
 
-class _Face:
+class Face:
     """The coroutines of an object, each given to ``run`` when it is called."""
 
     def __init__(self, behind: Any, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:

@@ -12,6 +12,12 @@ from packhorse.cli.context import Group, global_options
 __all__ = ["SUBCOMMANDS", "immport_command"]
 
 SUBCOMMANDS: Final[dict[str, str]] = {
+    "upload": "immport_upload",
+    "validate": "immport_upload",
+    "batch-update": "immport_upload",
+    "ticket": "immport_ticket",
+    "templates": "immport_ticket",
+    "workspaces": "immport_ticket",
     "aspera-dir": "immport_aspera",
 }
 """Each command's module under ``packhorse.cli.commands``; there it is ``NAME_command``, with ``_`` for ``-``."""

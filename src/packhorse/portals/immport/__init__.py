@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from packhorse.portals.immport.auth import ImmPortAuth
     from packhorse.portals.immport.compat import api_file_download, request_aspera_token, request_immport_token
     from packhorse.portals.immport.portal import ImmPortPortal, open_portal
+    from packhorse.portals.immport.uploads import ImmPortUploads
 
 __all__ = [
     "API_ENDPOINT_BASE_URL",
@@ -25,6 +26,7 @@ __all__ = [
     "ImmPortApi",
     "ImmPortAuth",
     "ImmPortPortal",
+    "ImmPortUploads",
     "api_file_download",
     "open_portal",
     "request_aspera_token",
@@ -45,6 +47,7 @@ _HOMES = {
     "ImmPortApi": "api",
     "ImmPortAuth": "auth",
     "ImmPortPortal": "portal",
+    "ImmPortUploads": "uploads",
     "api_file_download": "compat",
     "open_portal": "portal",
     "request_aspera_token": "compat",

@@ -14,7 +14,8 @@ from functools import cache
 from typing import Final
 
 from packhorse.server.immport.records import accession_column
-from packhorse.server.immport.validation import Known, check_value
+from packhorse.server.immport.validation import Known
+from packhorse.server.immport.values import check_value
 from packhorse.wire.immport.release import TABLES
 from packhorse.wire.immport.reports import ResultRow
 from packhorse.wire.immport.templates import PREFIXES, SCHEMA_VERSION, TEMPLATES, Column
@@ -204,7 +205,7 @@ def check_batch(
         for name, value in change.values.items():
             column = rules[name]
             if column is not None:
-                wrong, change.values[name] = check_value(column, value, known)
+                wrong, change.values[name] = check_value(column, value, known.terms)
                 if wrong:
                     found.fault(change.line, wrong)
         found.tell(

@@ -18,6 +18,8 @@ __all__ = ["Parcel", "ParcelError", "ParcelFile", "bad_name", "is_zip", "open_pa
 
 NAME_LIMIT: Final = 240
 """Characters of a file's name (the templates say so)."""
+UNPACKED: Final = 4 << 30
+"""Bytes above which a ZIP must not unpack to much more than it has itself."""
 _BLOCK: Final = 256 << 10
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -126,7 +128,7 @@ def _plain_file(name: str, reader: Reader, size: int) -> ParcelFile:
 def _zip_files(name: str, reader: Reader, size: int, most: int) -> list[ParcelFile]:
     fetch = _fetcher(reader, size)
     try:
-        entries = read_directory(fetch, size, Limits(entries=4 * most))
+        entries = read_directory(fetch, size, Limits(entries=4 * most, unpacked=UNPACKED))
     except (ProtocolError, IntegrityError) as error:
         raise ParcelError(f"{brief(name)} cannot be read: {error.message}") from error
     found = []

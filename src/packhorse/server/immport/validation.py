@@ -7,27 +7,25 @@ asked for what stands in the database.
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import Final, Protocol
 
 from packhorse.server.immport.sheets import Row, Sheet
+from packhorse.server.immport.values import between_columns, wrong_kind
 from packhorse.wire.immport.reports import ResultRow
 from packhorse.wire.immport.templates import YES_NO, Column
 from packhorse.wire.zip.records import brief
 
-__all__ = ["Known", "Link", "Made", "Verdict", "check_value", "validate"]
+__all__ = ["Known", "Link", "Made", "Verdict", "validate"]
 
 _MOST_FAULTS: Final = 1000
 _MOST_NOTES: Final = 100
 _ID_LIMIT: Final = 200
 _TEXT_LIMIT: Final = 32_000
 _ACCESSION: Final = re.compile(r"[A-Z]{1,6}[0-9]{1,15}", re.ASCII)
-_DAY: Final = re.compile(r"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{2}|[0-9]{4})", re.ASCII)
 _STORED_AS: Final = {"protocol": "protocols", "study_file": "study_file"}
 
 
@@ -188,7 +186,8 @@ class _Validation:
         news = self._news(name, row)
         for column in block.columns:
             self._cell(name, row, column, row.values, made=made, news=news)
-        self._pairs(name, row)
+        for fault in between_columns(block.table, row.values):
+            self._fault(name, row.line, fault)
         for values in row.results:
             result = Made(block.result_table, None, name, row.line, {})
             if only_results:
@@ -329,7 +328,7 @@ class _Validation:
         if len(value) > _TEXT_LIMIT:
             self._fault(name, row.line, f"'{column.name}' has {len(value):,} characters; {_TEXT_LIMIT:,} are allowed")
             return None
-        wrong = _KINDS[column.kind](value) if column.kind in _KINDS else None
+        wrong = wrong_kind(column.kind, value)
         if wrong:
             self._fault(name, row.line, f"'{column.name}' must be {wrong}; it is {brief(value)}")
         return None if wrong else value
@@ -362,23 +361,7 @@ class _Validation:
             self._terms[vocabulary] = None if terms is None else {term.lower(): term for term in terms}
         return self._terms[vocabulary]
 
-    # ------------------------------------------------------------ rules between columns
-
-    def _pairs(self, name: str, row: Row) -> None:
-        values = row.values
-        for low, high in (("Min Subject Age", "Max Subject Age"), ("Min Start Day", "Max Start Day"), _DAYS):
-            first, second = _number(values.get(low)), _number(values.get(high))
-            if first is not None and second is not None and first > second:
-                self._fault(name, row.line, f"'{low}' ({first}) is above '{high}' ({second})")
-        if row.block.table != "treatment":
-            return
-        kinds = ("Amount", "Duration", "Temperature")
-        for kind in kinds:
-            if bool(values.get(f"{kind} Value")) != bool(values.get(f"{kind} Unit")):
-                self._fault(name, row.line, f"'{kind} Value' and '{kind} Unit' go together: one of them is empty")
-        used = values.get("Use Treatment?", "").lower() == "yes"
-        if used and not any(values.get(f"{kind} Value") for kind in kinds):
-            self._fault(name, row.line, "'Use Treatment?' is Yes: an amount, a duration or a temperature is required")
+    # ------------------------------------------------------------ rules between rows
 
     def _study_order(self) -> None:
         """A compound template is one study's: its records belong to the study that it makes."""
@@ -409,9 +392,6 @@ class _Validation:
             self._verdict.rows.append(ResultRow("Information", name, line, None, text))
 
 
-_DAYS: Final = ("Start Day", "End Day")
-
-
 def _cells(row: Row) -> Iterator[tuple[Column, str, str]]:
     """A row's filled cells: the column, the value, and the table that a key is of."""
     for column in row.block.columns:
@@ -425,64 +405,3 @@ def _cells(row: Row) -> Iterator[tuple[Column, str, str]]:
 
 def _several(value: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in value.split(";") if part.strip()))
-
-
-def _number(text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        found = Decimal(text)
-    except InvalidOperation:
-        return None
-    return found if found.is_finite() and text.isascii() and "_" not in text else None
-
-
-def _wrong_number(text: str) -> str | None:
-    return None if _number(text) is not None else "a number"
-
-
-def _wrong_integer(text: str) -> str | None:
-    return (
-        None
-        if text.isascii() and text.isdigit() and int(text[:18]) > 0 and len(text) < 18
-        else "a positive whole number"
-    )
-
-
-def _wrong_date(text: str) -> str | None:
-    found = _DAY.fullmatch(text)
-    if found is not None:
-        day, month, year = found.groups()
-        names = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-        if month.lower() in names:
-            full = int(year) if len(year) == 4 else int(year) + (2000 if int(year) < 70 else 1900)
-            try:
-                dt.date(full, names.index(month.lower()) + 1, int(day))
-            except ValueError:
-                pass
-            else:
-                return None
-    return "a date in the form dd-MMM-yyyy, such as 05-Mar-2019"
-
-
-_KINDS: Final[Mapping[str, Callable[[str], str | None]]] = {
-    "number": _wrong_number,
-    "integer": _wrong_integer,
-    "date": _wrong_date,
-}
-
-
-def check_value(column: Column, value: str, known: Known) -> tuple[str | None, str]:
-    """One value alone by its column's rules: what is wrong with it, and the value as it is to be stored."""
-    if not value:
-        return (f"'{column.name}' is required: it cannot be emptied" if column.required else None), ""
-    wrong = _KINDS[column.kind](value) if column.kind in _KINDS else None
-    if wrong:
-        return f"'{column.name}' must be {wrong}; it is {brief(value)}", value
-    if column.strict:
-        terms = YES_NO if column.vocabulary == "lk_yes_no" else known.terms(column.vocabulary)
-        by_fold = {term.lower(): term for term in terms or ()}
-        if terms is not None and value.lower() not in by_fold:
-            return f"'{column.name}': {brief(value)} is no term of {column.vocabulary}", value
-        return None, by_fold.get(value.lower(), value)
-    return None, value

@@ -15,8 +15,15 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import select
 from tests.contract.server.conftest import Demo
 from tests.immport_upload import FILES, SAMPLE_COLUMNS, sample, template, zipped
+
+from packhorse.server.config import ServerConfig
+from packhorse.server.db.engine import open_database
+from packhorse.server.db.immport import RELEASE, Study
+from packhorse.server.db.models import ApiKey, User
+from packhorse.server.security import hash_key
 
 
 class Site:
@@ -475,3 +482,65 @@ def test_json_templates_are_taken_too(site: Site) -> None:
         "'durationUnits' is not known in this template; did you mean 'durationUnit'" in one
         for one in site.errors(ticket)
     )
+
+
+def test_the_documented_sign_in_is_good_for_uploads_and_a_key_without_the_scope_is_not(site: Site, demo: Demo) -> None:
+    """The scripts of the first generation cut the token out of the answer with sed."""
+    user = demo.users["demo"]
+    form = {"username": "demo", "password": user["password"]}
+    text = demo.http.post(f"{demo.url}/auth/token", data=form, timeout=30).text
+    found = re.search(r'"token" : "([^"]+)"', text)
+    assert found is not None
+    headers = {"Authorization": f"bearer {found[1]}"}
+    assert demo.http.get(f"{demo.url}/workspaces", headers=headers, timeout=30).status_code == 200
+    key = "only-for-browsing-0123456789abcdef"
+    database = open_database(ServerConfig(home=demo.home))
+    try:
+        with database.write() as session:
+            owner = session.scalar(select(User).where(User.username == "demo"))
+            assert owner is not None
+            session.add(ApiKey(user_id=owner.id, prefix=key[:12], key_hash=hash_key(key), scopes="browse download"))
+    finally:
+        database.close()
+    for method, path in (
+        ("GET", "/workspaces"),
+        ("POST", "/data/upload/type/online"),
+        ("POST", "/data/upload/validation"),
+    ):
+        answer = demo.http.request(method, demo.url + path, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+        assert answer.status_code == 403, path
+        assert "scope upload" in answer.json()["message"]
+
+
+def test_accessions_and_terms_of_imported_studies_count(site: Site, demo: Demo) -> None:
+    """The demo's studies were imported from release packages: their subjects and vocabularies may be used."""
+    database = open_database(ServerConfig(home=demo.home))
+    try:
+        with database.read() as session:
+            study = session.scalars(select(Study).where(Study.accession == "SDY1")).one()
+            visits = RELEASE["planned_visit"]
+            visit = session.scalar(
+                select(visits.c.planned_visit_accession).where(
+                    visits.c.package_id == study.package_id, visits.c.study_accession == "SDY1"
+                )
+            )
+            links, arms = RELEASE["arm_2_subject"], RELEASE["arm_or_cohort"]
+            subject = session.scalar(
+                select(links.c.subject_accession)
+                .join(arms, arms.c.arm_accession == links.c.arm_accession)
+                .where(links.c.package_id == study.package_id, arms.c.study_accession == "SDY1")
+            )
+    finally:
+        database.close()
+    assert visit
+    assert subject
+    good = sample("of SDY1", str(subject), Study_ID="SDY1", Planned_Visit_ID=str(visit))
+    text = template("bioSamples", SAMPLE_COLUMNS, good).encode()
+    ticket, status = site.validate({"bioSamples.txt": text}, package="sdy1")
+    assert status == "Completed_Validation", site.errors(ticket)
+    wrong = text.replace(b"SDY1\t", b"SDY99999\t").replace(b"Whole blood", b"Whole bloot")
+    ticket, status = site.validate({"bioSamples.txt": wrong}, package="sdy1")
+    assert status == "Rejected_Validation"
+    first, second = site.errors(ticket)
+    assert "'Whole bloot' is no term of lk_sample_type; near to it: Whole blood" in first
+    assert "'SDY99999' is neither an ID of a study" in second
