@@ -254,7 +254,7 @@ def test_secrets_in_addresses_are_not_shown_and_not_kept(bench: Make) -> None:
         "http://[::1/x",
         "http://127.0.0.1:99999/x",
         "http://exa mple.org/x",
-        "immport:SDY1",
+        "immport:SDY1/../../etc/passwd",
         "x" * 5000,
         "flow:data/" + "9" * 5000,
     ],

@@ -39,7 +39,8 @@ def _meant(word: str) -> str:
 def _filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """An option for every filter, hidden: ``--filters`` shows them with what they compare."""
     for name in reversed(_NAMES):
-        function = click.option(f"--{name}", name, multiple=True, hidden=True, metavar="VALUE,…")(function)
+        told = f"Only rows whose {name} is one of these (--filters tells more)."
+        function = click.option(f"--{name}", name, multiple=True, hidden=True, metavar="VALUE,…", help=told)(function)
     return function
 
 

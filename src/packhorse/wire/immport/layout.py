@@ -87,7 +87,8 @@ class _Cache(dict[Any, bytes]):
 
 class Rows:
     """Writes records of some members. ``own`` are the members that each row brings, in the order of its values; the
-    others are the same for many rows and are put into a *frame* once (:meth:`frame`)."""
+    others are the same for many rows and are put into a *frame* once (:meth:`frame`). ``optional`` own members, none
+    of them the first, are left out of an object where they are null."""
 
     head: bytes
     """What stands before the first record."""
@@ -96,23 +97,25 @@ class Rows:
     none: bytes
     """The whole answer when there is no record."""
 
-    def __init__(self, members: Sequence[Member], own: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, members: Sequence[Member], own: Sequence[str] | None = None, optional: Sequence[str] = ()
+    ) -> None:
         self._members = tuple(members)
+        self._optional = frozenset(optional)
         names = [member.name for member in members]
         own = names if own is None else own
         self._order = sorted(range(len(own)), key=lambda at: names.index(own[at]))
         self._in_order = self._order == list(range(len(own)))
         self._own = set(own)
-        kinds = {member.name: member.kind for member in members}
-        self._encoders = [_Cache(self._encoder(kinds[own[at]])).__getitem__ for at in self._order]
-        self._kinds = kinds
+        self._encoders = [_Cache(self._encoding(members[names.index(own[at])])).__getitem__ for at in self._order]
 
     def frame(self, shared: Mapping[str, Value] | None = None) -> list[bytes]:
         """The pieces of a record with gaps at every second place for the row's own values."""
         pieces: list[bytes] = []
         text = b""
         for number, member in enumerate(self._members):
-            text += self._before(number, member)
+            if member.name not in self._optional:
+                text += self._before(number, member)
             if member.name in self._own:
                 pieces += [text, b""]
                 text = b""
@@ -143,6 +146,13 @@ class Rows:
             yield self.none
         else:
             yield b"".join([*pending, self.tail])
+
+    def _encoding(self, member: Member) -> Encode:
+        encode = self._encoder(member.kind)
+        if member.name not in self._optional:
+            return encode
+        before = self._before(1, member)
+        return lambda value: b"" if value is None else before + encode(value)
 
     def _encoder(self, kind: Kind) -> Encode:
         raise NotImplementedError
@@ -178,8 +188,10 @@ class TsvRows(Rows):
     between = b""
     tail = b""
 
-    def __init__(self, members: Sequence[Member], own: Sequence[str] | None = None) -> None:
-        super().__init__(members, own)
+    def __init__(
+        self, members: Sequence[Member], own: Sequence[str] | None = None, optional: Sequence[str] = ()
+    ) -> None:
+        super().__init__(members, own)  # every line has every cell
         self.head = self.none = "\t".join(member.name for member in members).encode() + b"\n"
 
     def _encoder(self, kind: Kind) -> Encode:

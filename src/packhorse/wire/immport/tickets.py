@@ -62,7 +62,7 @@ SCHEMES: Final = {scheme.name: scheme for scheme in (UPLOAD, BATCH)}
 def ticket_number(user: str, day: dt.date, registration: int) -> str:
     """The ticket of a registration.
 
-    >>> ticket_number("testuser", datetime.date(2018, 5, 23), 19546)
+    >>> ticket_number("testuser", dt.date(2018, 5, 23), 19546)
     'testuser_20180523_19546'
     """
     return f"{user}_{day:%Y%m%d}_{registration}"

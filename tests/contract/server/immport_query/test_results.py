@@ -22,7 +22,11 @@ def test_the_layout_is_the_documented_one(site: Site) -> None:
     assert '"maxSubjectAge" : 31.00,\n' in text
     assert '"valuePreferred" : -1.0,\n' in text
     records = json.loads(text)
-    assert [list(record) for record in records] == [list(MODELS["VElisaResult"].names)] * 5
+    members = list(MODELS["VElisaResult"].names)
+    older = [name for name in members if name != "analyteAccession"]  # as the documented rows, where it is not known
+    known = ["analyteAccession" in record for record in records]
+    assert any(known)
+    assert [list(record) for record in records] == [members if one else older for one in known]
     assert [record["resultId"] for record in records] == [1001, 1002, 1003, 1004, 1005]
 
 
@@ -50,7 +54,7 @@ def test_a_row_says_what_its_tables_say(site: Site) -> None:
     assert lone["maxSubjectAge"] is None
     # pooled of two: neither is the sample's
     assert (pooled["biosampleAccession"], pooled["subjectAccession"]) == (None, None)
-    assert pooled["analyteAccession"] is None
+    assert "analyteAccession" not in pooled  # as the documented rows, which are older than it
     assert pooled["valuePreferred"] == 1000
 
 

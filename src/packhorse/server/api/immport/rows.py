@@ -43,9 +43,11 @@ def wants_tsv(request: Request) -> bool:
     return _TSV in request.headers.get("accept", "").lower()
 
 
-def rows_for(request: Request, members: Sequence[Member], own: Sequence[str] | None = None) -> Rows:
+def rows_for(
+    request: Request, members: Sequence[Member], own: Sequence[str] | None = None, optional: Sequence[str] = ()
+) -> Rows:
     """The layout that the caller asked for."""
-    return TsvRows(members, own) if wants_tsv(request) else JsonRows(members, own)
+    return (TsvRows if wants_tsv(request) else JsonRows)(members, own, optional)
 
 
 def one_value(ctx: Context, name: str) -> str | None:
