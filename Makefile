@@ -79,7 +79,7 @@ $(VENV)/.made: pyproject.toml
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made
-	@$(PIP) install --editable '.[server]'
+	@$(PIP) install --editable '.[server,tables]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made
