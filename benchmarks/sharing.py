@@ -109,8 +109,10 @@ def uploads(here: Place) -> dict[str, list[str]]:
     """Who sends, and what is typed. The peer's default is two chunks at once."""
     peer = ["--username", "demo", "--apikey", here.key, "--recipients", "somebody@example.org"]
     return {
-        "packhorse": here.packhorse("send", str(here.file), "--via", "bench", "--link", "--json"),
-        "packhorse, 8 chunks": here.packhorse("send", str(here.file), "--via", "bench", "--link", *EIGHT, "--json"),
+        "packhorse": here.packhorse("send", str(here.file), "--via", "bench", "--link", "--again", "--json"),
+        "packhorse, 8 chunks": here.packhorse(
+            "send", str(here.file), "--via", "bench", "--link", "--again", *EIGHT, "--json"
+        ),
         "filesender-client": here.filesender("upload", *peer, str(here.file)),
         "filesender-client, 8 chunks": here.filesender("upload", *peer, "--concurrent-chunks", "8", str(here.file)),
     }
@@ -126,7 +128,9 @@ def downloads(here: Place, link: str, to: Path) -> dict[str, list[str]]:
 
 def sent_link(here: Place) -> str:
     """A transfer of the file to fetch from."""
-    argv = here.packhorse("send", str(here.file), "--via", "bench", "--link", "--subject", "to fetch", "--quiet")
+    argv = here.packhorse(
+        "send", str(here.file), "--via", "bench", "--link", "--again", "--subject", "to fetch", "--quiet"
+    )
     done = subprocess.run(argv, env=dict(here.environ), stdout=subprocess.PIPE, check=True, text=True)
     return next(word for word in done.stdout.split() if "token=" in word)
 
