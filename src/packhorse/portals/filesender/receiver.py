@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -44,6 +45,7 @@ _GUEST_REFUSED: Final = frozenset({"rest_security_token_did_not_match", "rest_xs
 _COMPLETE: Final = frozenset(
     {"cannot_add_data_to_complete_transfer", "cannot_alter_closed_transfer", "bad_transfer_status"}
 )
+_PROBE_WAITS: Final = (0.2, 1.0, 3.0)
 _INCOMPLETE: Final = frozenset({"file_chunk_out_of_bounds", "rest_sanity_check_failed", "rest_bad_parameter"})
 
 
@@ -258,6 +260,11 @@ class FileSenderReceiver:
         beyond = ByteRange(ref["size"], ref["size"] + 1)
         request = self.request(ref, beyond, body, hashlib.sha256(body).hexdigest())
         reply = await self.api.reply(request)
+        for wait in _PROBE_WAITS:
+            if reply.status != 500 or reply.content.strip():
+                break
+            await asyncio.sleep(wait)  # a fault without a word says nothing of the transfer; a probe may be repeated
+            reply = await self.api.reply(request)
         if reply.head.ok:
             raise ProtocolError(f"{self.remote}: the server takes bytes beyond the end of {ref['name']}")
         said = identifier_of(reply.content)
