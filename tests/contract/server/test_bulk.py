@@ -125,6 +125,24 @@ def test_nobody_gets_what_they_may_not_read(demo: Demo) -> None:
     assert archive_of(demo, job, "admin").status_code == 200
 
 
+def test_a_right_that_is_withdrawn_closes_the_archive(demo: Demo) -> None:
+    answer = create(demo, "other", data_ids=[795])
+    assert answer.status_code == 201
+    job = answer.json()
+    assert archive_of(demo, job, "other").status_code == 200
+    with sqlite3.connect(demo.home / "packhorse.db", timeout=30) as database:
+        rows = database.execute("SELECT * FROM shares WHERE kind = 'data' AND object_id = 795").fetchall()
+        database.execute("DELETE FROM shares WHERE kind = 'data' AND object_id = 795")
+        database.commit()
+        try:
+            assert archive_of(demo, job, "other").status_code == 403
+        finally:
+            marks = ",".join("?" * len(rows[0]))
+            database.executemany(f"INSERT INTO shares VALUES ({marks})", rows)
+    database.close()
+    assert archive_of(demo, job, "other").status_code == 200
+
+
 def test_list_and_drop(demo: Demo) -> None:
     job = made(demo, data_ids=[793], name="to be dropped")
     listed = demo.json("/downloads", "demo", params={"count": 100})

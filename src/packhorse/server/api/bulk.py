@@ -187,6 +187,11 @@ def archive(ctx: Context) -> Answer:
         raise Refusal(410, row.error)
     if state != "completed":
         raise Refusal(409, "The archive is not ready yet", headers={"Retry-After": "1"})
+    # a right that was withdrawn since, and a file that was, close the archive too
+    open_to = select(Data.id).where(Data.removed.is_(None), visible(Data, ctx.caller))
+    closed = select(BulkMember.data_id).where(BulkMember.job_id == row.id, BulkMember.data_id.not_in(open_to)).limit(1)
+    if ctx.session.scalar(closed) is not None:
+        raise Refusal(403, "A file of this archive may not be downloaded any more: ask for another archive")
     return archive_answer(_archives.of(row), row.name, ctx.request.headers, ctx.home.storage, refuse=_refuse)
 
 
